@@ -1,0 +1,271 @@
+"""
+A model's inputs and outputs, compiled from its config once, and the check of a request against them.
+
+The texts of the errors are Triton's (``InferenceRequest::Normalize``); clients and
+tests match on them.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from inferd._generated.inference import ModelConfig, ModelInput, ModelOutput
+from inferd.errors import InvalidRequest
+from inferd.protocol import bytes_tensor
+from inferd.protocol.datatypes import BY_CONFIG
+from inferd.protocol.messages import InferRequest
+from inferd.protocol.tensors import Tensor
+
+_BATCH_DIMENSION_NOTE = (
+    " NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension "
+    "to be prepended to each input shape. If you want to specify the full shape including the "
+    "batch dim in your input dims config, try setting max_batch_size to zero. See the model "
+    "configuration docs for more info on max_batch_size."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """
+    One input or output as the config declares it.
+
+    Attributes:
+        name: The tensor's name.
+        datatype: The wire name of the datatype.
+        itemsize: Bytes per element; 0 for ``BYTES``.
+        dims: The dimensions without the batch dimension; -1 is variable.
+        reshape: The dimensions the backend sees instead, or ``None`` for the same.
+        optional: Whether a request may leave the input out.
+        ragged: Whether requests with different shapes may share a batch.
+        label_filename: The file of class labels of an output, or ``""``.
+    """
+
+    name: str
+    datatype: str
+    itemsize: int
+    dims: tuple[int, ...]
+    reshape: tuple[int, ...] | None = None
+    optional: bool = False
+    ragged: bool = False
+    label_filename: str = ""
+
+    @property
+    def is_variable(self) -> bool:
+        """Whether any dimension may differ from request to request."""
+        return -1 in self.dims
+
+
+def _spec(tensor: ModelInput | ModelOutput) -> TensorSpec:
+    datatype = BY_CONFIG[tensor.data_type]
+    return TensorSpec(
+        name=tensor.name,
+        datatype=datatype.name,
+        itemsize=datatype.itemsize,
+        dims=tuple(tensor.dims),
+        reshape=None if tensor.reshape is None else tuple(tensor.reshape.shape),
+        optional=isinstance(tensor, ModelInput) and tensor.optional,
+        ragged=isinstance(tensor, ModelInput) and tensor.allow_ragged_batch,
+        label_filename=tensor.label_filename if isinstance(tensor, ModelOutput) else "",
+    )
+
+
+class Signature:
+    """
+    What a model version takes and returns.
+
+    Attributes:
+        model_name: The model's name, for messages.
+        max_batch_size: The largest batch; 0 when the model does not batch, and then
+            shapes have no batch dimension.
+        inputs: Input name -> spec, in config order.
+        outputs: Output name -> spec, in config order.
+    """
+
+    __slots__ = ("_required", "inputs", "max_batch_size", "model_name", "outputs")
+
+    def __init__(
+        self,
+        model_name: str,
+        max_batch_size: int,
+        inputs: Iterable[TensorSpec],
+        outputs: Iterable[TensorSpec],
+    ) -> None:
+        self.model_name = model_name
+        self.max_batch_size = max_batch_size
+        self.inputs = {spec.name: spec for spec in inputs}
+        self.outputs = {spec.name: spec for spec in outputs}
+        self._required = [spec.name for spec in self.inputs.values() if not spec.optional]
+
+    @classmethod
+    def from_config(cls, config: ModelConfig) -> "Signature":
+        """Compile the signature of a completed and validated config."""
+        return cls(
+            config.name,
+            config.max_batch_size,
+            (_spec(tensor) for tensor in config.input),
+            (_spec(tensor) for tensor in config.output),
+        )
+
+    @property
+    def batches(self) -> bool:
+        """Whether shapes carry a leading batch dimension."""
+        return self.max_batch_size > 0
+
+    def full_shape(self, spec: TensorSpec) -> list[int]:
+        """Return the shape a client sees: ``dims`` with -1 in front when the model batches."""
+        return [-1, *spec.dims] if self.batches else list(spec.dims)
+
+    def check(self, request: InferRequest) -> None:
+        """
+        Check a request and set its ``batch_size``.
+
+        Raises:
+            InvalidRequest: An input or output is unknown, missing, of the wrong
+                datatype, shape or size, or the batch is too large.
+        """
+        self._check_outputs(request)
+        self._check_names(request)
+        rows: int | None = None
+        for name, tensor in request.inputs.items():
+            spec = self.inputs[name]
+            self._check_datatype(request, spec, tensor)
+            shape: Sequence[int] = tensor.shape
+            if self.batches:
+                rows = self._check_rows(request, tensor, rows)
+                shape = shape[1:]
+            self._check_shape(request, spec, tensor, shape)
+            self._check_size(request, spec, tensor)
+        request.batch_size = 1 if rows is None else rows
+        if self.batches and not 0 <= request.batch_size <= self.max_batch_size:
+            self._refuse(
+                request,
+                f"inference request batch-size must be <= {self.max_batch_size} "
+                f"for '{self.model_name}'",
+            )
+
+    def _refuse(self, request: InferRequest, text: str) -> None:
+        raise InvalidRequest(f"[request id: {request.id or '<id_unknown>'}] {text}")
+
+    def _check_outputs(self, request: InferRequest) -> None:
+        for output in request.outputs:
+            if output.name not in self.outputs:
+                raise InvalidRequest(
+                    f"unexpected inference output '{output.name}' for model '{self.model_name}'"
+                )
+
+    def _check_names(self, request: InferRequest) -> None:
+        given = request.inputs
+        for name in given:
+            if name not in self.inputs:
+                self._refuse(
+                    request, f"unexpected inference input '{name}' for model '{self.model_name}'"
+                )
+        missing = [name for name in self._required if name not in given]
+        if not missing:
+            return
+        least, most = len(self._required), len(self.inputs)
+        expected = (
+            f"expected {most} inputs"
+            if least == most
+            else f"expected number of inputs between {least} and {most}"
+        )
+        self._refuse(
+            request,
+            f"{expected} but got {len(given)} inputs for model '{self.model_name}'. "
+            f"Got input(s) [{_quoted(given)}], but missing required input(s) [{_quoted(missing)}]. "
+            "Please provide all required input(s).",
+        )
+
+    def _check_datatype(self, request: InferRequest, spec: TensorSpec, tensor: Tensor) -> None:
+        if tensor.datatype != spec.datatype:
+            self._refuse(
+                request,
+                f"inference input '{spec.name}' data-type is '{tensor.datatype}', but model "
+                f"'{self.model_name}' expects '{spec.datatype}'",
+            )
+
+    def _check_rows(self, request: InferRequest, tensor: Tensor, rows: int | None) -> int:
+        if not tensor.shape:
+            self._refuse(
+                request,
+                f"input '{tensor.name}' has no shape but model requires batch dimension for "
+                f"'{self.model_name}'",
+            )
+        if rows is not None and tensor.shape[0] != rows:
+            self._refuse(
+                request,
+                f"input '{tensor.name}' batch size does not match other inputs for "
+                f"'{self.model_name}'",
+            )
+        return tensor.shape[0]
+
+    def _check_shape(
+        self, request: InferRequest, spec: TensorSpec, tensor: Tensor, shape: Sequence[int]
+    ) -> None:
+        if any(dim < 0 for dim in tensor.shape):
+            self._refuse(
+                request,
+                f"All input dimensions should be specified for input '{spec.name}' for model "
+                f"'{self.model_name}', got {_brackets(tensor.shape)}",
+            )
+        fits = len(shape) == len(spec.dims) and all(
+            want in (-1, got) for want, got in zip(spec.dims, shape, strict=True)
+        )
+        if not fits:
+            self._refuse(
+                request,
+                f"unexpected shape for input '{spec.name}' for model '{self.model_name}'. "
+                f"Expected {_brackets(self.full_shape(spec))}, got {_brackets(tensor.shape)}."
+                + (_BATCH_DIMENSION_NOTE if self.batches else ""),
+            )
+
+    def _check_size(self, request: InferRequest, spec: TensorSpec, tensor: Tensor) -> None:
+        if not tensor.has_raw:
+            return
+        if spec.datatype == "BYTES":
+            self._check_elements(request, spec, tensor)
+            return
+        expected = math.prod(tensor.shape) * spec.itemsize
+        actual = len(tensor.raw())
+        if actual != expected:
+            self._refuse(
+                request,
+                f"input byte size mismatch for input '{spec.name}' for model "
+                f"'{self.model_name}'. Expected {expected}, got {actual}",
+            )
+
+    def _check_elements(self, request: InferRequest, spec: TensorSpec, tensor: Tensor) -> None:
+        where = f"for inference input '{spec.name}' for model '{self.model_name}'"
+        try:
+            elements = bytes_tensor.split(tensor.raw())
+        except bytes_tensor.BytesFormatError as error:
+            if error.length is None:
+                self._refuse(
+                    request,
+                    f"incomplete string length indicator {where}, expecting 4 bytes but only "
+                    f"{error.available} bytes available. Please make sure the string length "
+                    "indicator is in one buffer.",
+                )
+            self._refuse(
+                request,
+                f"incomplete string data {where}, expecting string of length {error.length} "
+                f"but only {error.available} bytes available",
+            )
+        expected = tensor.element_count
+        if len(elements) > expected:
+            self._refuse(
+                request,
+                f"unexpected number of string elements {len(elements)} {where}, "
+                f"expecting {expected}",
+            )
+        if len(elements) < expected:
+            self._refuse(request, f"expected {expected} string elements {where}, got {len(elements)}")
+        tensor.set_elements(elements)
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ",".join(f"'{name}'" for name in names)
+
+
+def _brackets(shape: Iterable[int]) -> str:
+    return "[" + ",".join(map(str, shape)) + "]"

@@ -1,0 +1,98 @@
+"""
+A named tensor that is held as raw bytes, as an array, or both.
+
+A received tensor is a view on the receive buffer and an output is a view on what the
+backend returned; each is converted only when the other form is asked for.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferd.protocol import bytes_tensor
+from inferd.protocol.datatypes import BY_NAME
+
+Array = npt.NDArray[Any]
+Buffer = bytes | bytearray | memoryview
+
+
+class Tensor:
+    """
+    One input or output.
+
+    Attributes:
+        name: The tensor's name.
+        datatype: The wire name of its datatype, such as ``"FP32"``.
+        shape: Its dimensions, the batch dimension included.
+    """
+
+    __slots__ = ("_array", "_raw", "datatype", "name", "shape")
+
+    def __init__(
+        self,
+        name: str,
+        datatype: str,
+        shape: Sequence[int],
+        *,
+        raw: Buffer | None = None,
+        array: Array | None = None,
+    ) -> None:
+        self.name = name
+        self.datatype = datatype
+        self.shape = tuple(shape)
+        self._raw = raw
+        self._array = array
+
+    @property
+    def element_count(self) -> int:
+        """The number of elements the shape announces."""
+        return math.prod(self.shape)
+
+    @property
+    def has_raw(self) -> bool:
+        """Whether the raw form is at hand without a conversion."""
+        return self._raw is not None
+
+    def set_elements(self, elements: list[bytes]) -> None:
+        """Keep the decoded elements of a ``BYTES`` tensor, so that they are split only once."""
+        self._array = bytes_tensor.to_array(elements, self.shape)
+
+    def array(self) -> Array:
+        """
+        Return the tensor as an array of its shape; a view where that is possible.
+
+        ``BYTES`` is an object array of :class:`bytes`, ``BF16`` an array of ``uint16``.
+
+        Raises:
+            ValueError: The raw bytes do not fit the datatype and shape.
+            BytesFormatError: A ``BYTES`` element is cut short.
+        """
+        if self._array is None:
+            assert self._raw is not None
+            if self.datatype == "BYTES":
+                self._array = bytes_tensor.to_array(bytes_tensor.split(self._raw), self.shape)
+            else:
+                dtype = BY_NAME[self.datatype].dtype
+                self._array = np.frombuffer(self._raw, dtype).reshape(self.shape)
+        return self._array
+
+    def raw(self) -> Buffer:
+        """
+        Return the little-endian, row-major bytes; a view where that is possible.
+
+        ``BYTES`` elements carry their 4-byte length prefixes.
+        """
+        if self._raw is None:
+            assert self._array is not None
+            if self.datatype == "BYTES":
+                self._raw = bytes_tensor.join(self._array.ravel().tolist())
+            else:
+                contiguous = np.ascontiguousarray(self._array, BY_NAME[self.datatype].dtype)
+                self._raw = memoryview(contiguous.reshape(-1).view(np.uint8))
+        return self._raw
+
+    def __repr__(self) -> str:
+        return f"Tensor({self.name!r}, {self.datatype!r}, {list(self.shape)})"

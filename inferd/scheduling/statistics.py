@@ -1,0 +1,111 @@
+"""
+The integer counters of one model version.
+
+The scheduler adds to them on the event loop; the statistics call and the metrics
+read them. They live here, with the one who counts, and know nothing of either reader.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+FAILURE_REASONS: Final = ("REJECTED", "CANCELED", "BACKEND", "OTHER")
+"""The values of the failure counter's ``reason`` label (Triton's)."""
+
+
+@dataclass(slots=True)
+class Duration:
+    """How often something happened and how long it took in all, in nanoseconds."""
+
+    count: int = 0
+    ns: int = 0
+
+    def add(self, ns: int) -> None:
+        """Count one more that took ``ns``."""
+        self.count += 1
+        self.ns += ns
+
+
+@dataclass(slots=True)
+class BatchStatistics:
+    """The executions of one batch size."""
+
+    compute_input: Duration = field(default_factory=Duration)
+    compute_infer: Duration = field(default_factory=Duration)
+    compute_output: Duration = field(default_factory=Duration)
+
+
+@dataclass(slots=True)
+class ModelStatistics:
+    """
+    What one model version has done since it was loaded.
+
+    Attributes:
+        last_inference_ms: Wall-clock start of the last request, in milliseconds since
+            the epoch; 0 when there was none.
+        inference_count: Inferences performed: rows, not requests.
+        execution_count: Batches executed.
+        pending: Requests that wait for an execution now.
+        success: Requests answered, and their time from arrival to answer.
+        fail: Requests that failed, and their time.
+        queue: Time successful requests waited for an execution.
+        compute_input: Gathering time, once per successful request.
+        compute_infer: Backend time, once per successful request.
+        compute_output: Scattering time, once per successful request.
+        failures: Failed requests by reason.
+        batches: Batch size -> its executions.
+        request_us: Sums of per-request durations, each truncated to microseconds as
+            Triton's counters are: request, queue, compute input, infer, output.
+        load_ns: How long loading took, in nanoseconds.
+    """
+
+    last_inference_ms: int = 0
+    inference_count: int = 0
+    execution_count: int = 0
+    pending: int = 0
+    success: Duration = field(default_factory=Duration)
+    fail: Duration = field(default_factory=Duration)
+    queue: Duration = field(default_factory=Duration)
+    compute_input: Duration = field(default_factory=Duration)
+    compute_infer: Duration = field(default_factory=Duration)
+    compute_output: Duration = field(default_factory=Duration)
+    failures: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FAILURE_REASONS, 0))
+    batches: dict[int, BatchStatistics] = field(default_factory=dict)
+    request_us: int = 0
+    queue_us: int = 0
+    compute_input_us: int = 0
+    compute_infer_us: int = 0
+    compute_output_us: int = 0
+    load_ns: int = 0
+
+    def record_success(
+        self, total_ns: int, queue_ns: int, input_ns: int, infer_ns: int, output_ns: int
+    ) -> None:
+        """Count one answered request; durations in nanoseconds."""
+        self.success.add(total_ns)
+        self.queue.add(queue_ns)
+        self.compute_input.add(input_ns)
+        self.compute_infer.add(infer_ns)
+        self.compute_output.add(output_ns)
+        self.request_us += total_ns // 1000
+        self.queue_us += queue_ns // 1000
+        self.compute_input_us += input_ns // 1000
+        self.compute_infer_us += infer_ns // 1000
+        self.compute_output_us += output_ns // 1000
+
+    def record_failure(self, reason: str, total_ns: int) -> None:
+        """Count one failed request under one of :data:`FAILURE_REASONS`."""
+        self.fail.add(total_ns)
+        self.failures[reason] += 1
+
+    def record_execution(
+        self, batch_size: int, input_ns: int, infer_ns: int, output_ns: int
+    ) -> None:
+        """Count one execution of ``batch_size`` rows; durations in nanoseconds."""
+        self.execution_count += 1
+        self.inference_count += batch_size
+        batch = self.batches.get(batch_size)
+        if batch is None:
+            batch = self.batches[batch_size] = BatchStatistics()
+        batch.compute_input.add(input_ns)
+        batch.compute_infer.add(infer_ns)
+        batch.compute_output.add(output_ns)
