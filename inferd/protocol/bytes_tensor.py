@@ -30,7 +30,7 @@ class BytesFormatError(ValueError):
         self.available = available
 
 
-def split(raw: bytes | memoryview) -> list[bytes]:
+def split(raw: bytes | bytearray | memoryview) -> list[bytes]:
     """Return the elements of an encoded tensor, in row-major order."""
     view = memoryview(raw)
     end = len(view)

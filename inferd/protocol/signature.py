@@ -1,5 +1,5 @@
 """
-A model's inputs and outputs, compiled from its config once, and the check of a request against them.
+A model's inputs and outputs, compiled once from its config, and the check of a request.
 
 The texts of the errors are Triton's (``InferenceRequest::Normalize``); clients and
 tests match on them.
@@ -259,7 +259,9 @@ class Signature:
                 f"expecting {expected}",
             )
         if len(elements) < expected:
-            self._refuse(request, f"expected {expected} string elements {where}, got {len(elements)}")
+            self._refuse(
+                request, f"expected {expected} string elements {where}, got {len(elements)}"
+            )
         tensor.set_elements(elements)
 
 

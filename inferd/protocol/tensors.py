@@ -91,7 +91,7 @@ class Tensor:
                 self._raw = bytes_tensor.join(self._array.ravel().tolist())
             else:
                 contiguous = np.ascontiguousarray(self._array, BY_NAME[self.datatype].dtype)
-                self._raw = memoryview(contiguous.reshape(-1).view(np.uint8))
+                self._raw = contiguous.reshape(-1).view(np.uint8).data
         return self._raw
 
     def __repr__(self) -> str:

@@ -1,0 +1,65 @@
+"""
+Runs one batch on one instance, from requests to answers, and says how long each part took.
+
+Called on the event loop for a model that runs inline, on the instance's thread otherwise;
+it touches nothing but its arguments.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+
+from inferd.backend import Instance
+from inferd.errors import BackendError, InferdError
+from inferd.protocol.messages import InferRequest, InferResponse
+from inferd.scheduling.assembly import Assembler
+
+logger = logging.getLogger(__name__)
+
+Answer = InferResponse | InferdError
+
+
+class Execution:
+    """
+    What came of one batch.
+
+    Attributes:
+        answers: One per request, in order.
+        size: Rows executed; 0 when gathering failed.
+        start_ns: When gathering began, monotonic.
+        gathered_ns: When the backend was called.
+        executed_ns: When the backend returned.
+        end_ns: When the answers were ready.
+    """
+
+    __slots__ = ("answers", "end_ns", "executed_ns", "gathered_ns", "size", "start_ns")
+
+    def __init__(self, start_ns: int) -> None:
+        self.answers: list[Answer] = []
+        self.size = 0
+        self.start_ns = self.gathered_ns = self.executed_ns = self.end_ns = start_ns
+
+
+def execute(
+    instance: Instance, assembler: Assembler, requests: Sequence[InferRequest]
+) -> Execution:
+    """
+    Answer the requests with one execution; never raises.
+
+    Whatever the backend does, every request gets exactly one answer.
+    """
+    execution = Execution(time.monotonic_ns())
+    try:
+        batch = assembler.gather(requests)
+        execution.gathered_ns = execution.executed_ns = time.monotonic_ns()
+        outputs = instance.execute(batch)
+        execution.executed_ns = time.monotonic_ns()
+        execution.size = batch.size
+        execution.answers = assembler.scatter(batch, outputs)
+    except InferdError as error:
+        execution.answers = [error] * len(requests)
+    except Exception:
+        logger.exception("a backend raised an unforeseen exception")
+        execution.answers = [BackendError("internal error")] * len(requests)
+    execution.end_ns = time.monotonic_ns()
+    return execution
