@@ -204,6 +204,11 @@ class Backend(ABC):
         """The framework's version, shown at start-up."""
         return ""
 
+    @property
+    def uses_gpus(self) -> bool:
+        """Whether models of this backend go to a GPU when their config leaves it open."""
+        return False
+
     def complete_config(self, context: ModelContext) -> ModelConfig:
         """
         Return the config with what the model file knows filled in.

@@ -1,0 +1,1 @@
+"""Models: configs, versions, their life cycle, and the registry of what is served."""

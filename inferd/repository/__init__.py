@@ -1,0 +1,1 @@
+"""Where models come from: local folders, what is in them, and what changed."""

@@ -1,0 +1,64 @@
+"""
+One model version that can answer requests.
+
+It ties together what the loader built; it decides nothing.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from inferd._generated.inference import ModelConfig
+from inferd.backend import Model
+from inferd.protocol.messages import InferRequest, InferResponse
+from inferd.protocol.signature import Signature
+from inferd.scheduling.statistics import ModelStatistics
+
+
+class Scheduling(Protocol):
+    """What a scheduler offers: three verbs and a count."""
+
+    @property
+    def inflight(self) -> int:
+        """Requests accepted and not yet answered."""
+
+    async def infer(self, request: InferRequest) -> InferResponse:
+        """Answer a checked request."""
+
+    async def drain(self) -> None:
+        """Refuse new requests and wait for the accepted ones."""
+
+    async def close(self) -> None:
+        """Drain, then free the instances."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedVersion:
+    """
+    A version that is ready.
+
+    Attributes:
+        name: The model's name.
+        version: The version number.
+        config: The completed config.
+        signature: The compiled inputs and outputs.
+        scheduler: Answers requests.
+        statistics: What it has done so far.
+        labels: Output name -> class labels, for outputs that have a label file.
+        model: The backend's object.
+    """
+
+    name: str
+    version: int
+    config: ModelConfig
+    signature: Signature
+    scheduler: Scheduling
+    statistics: ModelStatistics
+    labels: Mapping[str, Sequence[str]]
+    model: Model
+
+    async def close(self) -> None:
+        """Answer what was accepted, then free everything."""
+        await self.scheduler.close()
+        await asyncio.to_thread(self.model.close)

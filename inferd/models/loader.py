@@ -1,0 +1,263 @@
+"""
+Builds a model version from its files: config, backend, instances, scheduler.
+
+Everything that blocks is in methods that run on a loader thread; only
+:func:`activate` runs on the event loop.
+"""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from inferd._generated.inference import ModelConfig, ModelInstanceGroup, ModelInstanceGroupKind
+from inferd.backend import Backend, Instance, Model, ModelContext, Placement
+from inferd.backends.loader import BackendLoader
+from inferd.errors import InferdError, LoadFailed, PluginError
+from inferd.models import completion, labels, model_config, validation, versions
+from inferd.models.loaded import LoadedVersion, Scheduling
+from inferd.models.support import ignored_fields, refuse_unsupported
+from inferd.protocol.signature import Signature
+from inferd.scheduling.assembly import Assembler
+from inferd.scheduling.policy import BatchPolicy
+from inferd.scheduling.scheduler import Scheduler
+from inferd.scheduling.sequence_scheduler import SequenceScheduler
+from inferd.scheduling.sequences import SequenceControls, SequenceTable, idle_ns
+from inferd.scheduling.statistics import ModelStatistics
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderSettings:
+    """
+    What the operator chose about loading.
+
+    Attributes:
+        auto_complete: Whether backends fill in what a config leaves out.
+        config_name: Use ``configs/<config_name>.pbtxt`` where a model has it.
+        gpu_count: GPUs this process may use.
+    """
+
+    auto_complete: bool = True
+    config_name: str = ""
+    gpu_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model whose config is complete and valid, and the versions to load."""
+
+    name: str
+    directory: Path
+    config: ModelConfig
+    backend: Backend
+    versions: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A version whose instances exist and that is not yet scheduled."""
+
+    prepared: Prepared
+    version: int
+    model: Model
+    instances: Sequence[Instance]
+    labels: dict[str, list[str]]
+    load_ns: int
+
+
+class ModelLoader:
+    """
+    Turns model folders into versions that can answer.
+
+    Args:
+        backends: Finds the backend of a model.
+        settings: The operator's choices.
+    """
+
+    def __init__(self, backends: BackendLoader, settings: LoaderSettings) -> None:
+        self._backends = backends
+        self._settings = settings
+
+    def prepare(self, name: str, directory: Path, override: str | None = None) -> Prepared:
+        """
+        Read, complete and check the config of a model. Blocks.
+
+        Args:
+            name: The model's name.
+            directory: Its folder.
+            override: A config as JSON that replaces the file's.
+
+        Raises:
+            LoadFailed: The config is missing, wrong or selects no version.
+            BackendError: The backend cannot read the model file.
+            PluginError: The backend cannot be used.
+        """
+        config = self._read_config(name, directory, override)
+        found = _version_directories(directory)
+        first = min(found, key=str, default=None)
+        completion.detect_backend(
+            config, version_directory=None if first is None else directory / str(first)
+        )
+        refuse_unsupported(config)
+        backend = self._backends.load(config.backend)
+        selection = versions.select(found, config.version_policy)
+        for missing in selection.missing:
+            logger.error(
+                "version %s is specified for model '%s', but the version directory is not present",
+                missing,
+                name,
+            )
+        if not selection.chosen:
+            raise LoadFailed(
+                f"at least one version must be available under the version policy of model '{name}'"
+            )
+        if self._settings.auto_complete:
+            newest = selection.chosen[-1]
+            config = backend.complete_config(
+                ModelContext(name, newest, config, directory, directory / str(newest))
+            )
+        gpus = self._settings.gpu_count
+        completion.complete_defaults(
+            config,
+            cpu_instance_count=backend.cpu_instance_count,
+            gpu_count=gpus if backend.uses_gpus else 0,
+        )
+        validation.validate(config, directory_name=name, gpu_count=gpus)
+        for field in ignored_fields(config):
+            logger.warning("model '%s': '%s' has no effect yet", name, field)
+        return Prepared(name, directory, config, backend, tuple(selection.chosen))
+
+    def build(self, prepared: Prepared, version: int) -> Built:
+        """
+        Load one version and make its instances. Blocks.
+
+        Raises:
+            LoadFailed: A label file cannot be read.
+            BackendError: The backend refused.
+        """
+        started_ns = time.monotonic_ns()
+        config, directory = prepared.config, prepared.directory
+        label_lists = {
+            output.name: labels.read_labels(directory, output.label_filename)
+            for output in config.output
+            if output.label_filename
+        }
+        context = ModelContext(prepared.name, version, config, directory, directory / str(version))
+        model = prepared.backend.load(context)
+        instances: list[Instance] = []
+        try:
+            instances.extend(model.create_instance(place) for place in placements(config))
+        except BaseException:
+            for instance in instances:
+                instance.close()
+            model.close()
+            raise
+        return Built(
+            prepared, version, model, instances, label_lists, time.monotonic_ns() - started_ns
+        )
+
+    def _read_config(self, name: str, directory: Path, override: str | None) -> ModelConfig:
+        if override is not None:
+            config = model_config.parse_json(override, f"config override of '{name}'")
+        else:
+            config = self._read_config_file(directory)
+        if not config.name:
+            config.name = name
+        return config
+
+    def _read_config_file(self, directory: Path) -> ModelConfig:
+        path = directory / "config.pbtxt"
+        named = directory / "configs" / f"{self._settings.config_name}.pbtxt"
+        if self._settings.config_name and named.is_file():
+            path = named
+        if not path.is_file():
+            if self._settings.auto_complete:
+                return ModelConfig()
+            raise LoadFailed(f"failed to open text file for read {path}: No such file or directory")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise LoadFailed(f"failed to read text proto from {path}: {error}") from error
+        return model_config.parse_text(text, str(path))
+
+
+def placements(config: ModelConfig) -> Iterator[Placement]:
+    """Yield where each instance of a completed config runs; passive groups have none."""
+    for group in config.instance_group:
+        if group.passive:
+            continue
+        for index, device in enumerate(_devices(group)):
+            yield Placement(f"{group.name}_{index}", group.kind, device)
+
+
+def _devices(group: ModelInstanceGroup) -> Iterator[int]:
+    devices = group.gpus if group.kind == ModelInstanceGroupKind.KIND_GPU else [0]
+    for device in devices:
+        for _ in range(group.count):
+            yield device
+
+
+def _version_directories(directory: Path) -> list[int]:
+    found: list[int] = []
+    for entry in sorted(directory.iterdir()):
+        if entry.is_dir():
+            version = versions.parse_version_directory(entry.name)
+            if version is not None:
+                found.append(version)
+    return found
+
+
+def activate(built: Built) -> LoadedVersion:
+    """Give a built version its scheduler. Runs on the event loop."""
+    config = built.prepared.config
+    signature = Signature.from_config(config)
+    statistics = ModelStatistics(load_ns=built.load_ns)
+    return LoadedVersion(
+        name=built.prepared.name,
+        version=built.version,
+        config=config,
+        signature=signature,
+        scheduler=_scheduler(built, signature, statistics),
+        statistics=statistics,
+        labels=built.labels,
+        model=built.model,
+    )
+
+
+def _scheduler(built: Built, signature: Signature, statistics: ModelStatistics) -> Scheduling:
+    config, name = built.prepared.config, built.prepared.name
+    assembler = Assembler(signature, built.version)
+    sequences = config.sequence_batching
+    if sequences is None:
+        policy = BatchPolicy.from_config(config)
+        return Scheduler(policy, assembler, built.instances, statistics, name=name)
+    return SequenceScheduler(
+        SequenceTable(name, len(built.instances), idle_ns(sequences)),
+        SequenceControls.from_config(name, sequences, batches=signature.batches),
+        assembler,
+        built.instances,
+        statistics,
+        name=name,
+    )
+
+
+def discard(built: Built) -> None:
+    """Free a built version that will not be activated. Blocks."""
+    for instance in built.instances:
+        instance.close()
+    built.model.close()
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a load failed, in the form the repository index shows it."""
+    if isinstance(error, LoadFailed):
+        return f"Invalid argument: {error.message}"
+    if isinstance(error, InferdError):
+        return f"Internal: {error.message}"
+    if isinstance(error, PluginError):
+        return f"Internal: {error}"
+    logger.error("loading raised an unforeseen exception", exc_info=error)
+    return f"Internal: {type(error).__name__} while loading"

@@ -1,0 +1,60 @@
+"""
+What a config may ask for that this server does not do yet.
+
+A feature whose absence would change answers is refused at load with its field's name;
+one that only tunes is reported once in the log.
+"""
+
+from collections.abc import Iterator
+
+from inferd._generated.inference import ModelConfig
+from inferd.errors import LoadFailed
+
+
+def refuse_unsupported(config: ModelConfig) -> None:
+    """
+    Refuse a config whose answers this server would get wrong.
+
+    Raises:
+        LoadFailed: It asks for such a feature; the message names the field.
+    """
+    for field, used in (
+        ("ensemble_scheduling", config.ensemble_scheduling is not None),
+        ("model_transaction_policy.decoupled", _is_decoupled(config)),
+        ("batch_input", bool(config.batch_input)),
+        ("batch_output", bool(config.batch_output)),
+        ("sequence_batching.state", _has_state(config)),
+        ("sequence_batching.iterative_sequence", _is_iterative(config)),
+        ("model_repository_agents", config.model_repository_agents is not None),
+    ):
+        if used:
+            raise LoadFailed(f"'{field}' is not supported yet, specified for {config.name}")
+
+
+def ignored_fields(config: ModelConfig) -> Iterator[str]:
+    """Yield the fields of the config that have no effect yet."""
+    dynamic = config.dynamic_batching
+    if dynamic is not None:
+        if dynamic.priority_levels:
+            yield "dynamic_batching.priority_levels"
+        if dynamic.default_queue_policy is not None or dynamic.priority_queue_policy:
+            yield "dynamic_batching queue policies"
+    if config.model_warmup:
+        yield "model_warmup"
+    if config.response_cache is not None and config.response_cache.enable:
+        yield "response_cache"
+    if any(group.rate_limiter is not None for group in config.instance_group):
+        yield "instance_group.rate_limiter"
+
+
+def _is_decoupled(config: ModelConfig) -> bool:
+    policy = config.model_transaction_policy
+    return policy is not None and policy.decoupled
+
+
+def _has_state(config: ModelConfig) -> bool:
+    return config.sequence_batching is not None and bool(config.sequence_batching.state)
+
+
+def _is_iterative(config: ModelConfig) -> bool:
+    return config.sequence_batching is not None and config.sequence_batching.iterative_sequence

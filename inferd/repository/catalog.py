@@ -1,0 +1,64 @@
+"""
+Which models the configured local repositories hold, and where.
+
+A model is a sub-folder of a repository. A name that occurs in two repositories is
+served from neither, as in Triton.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from inferd.errors import PollFailed
+from inferd.repository.fingerprint import Fingerprint, fingerprint
+
+
+class Catalog:
+    """
+    The models of one or more repositories.
+
+    Args:
+        repositories: The repositories' folders; they exist.
+    """
+
+    def __init__(self, repositories: Sequence[Path]) -> None:
+        self.repositories = tuple(repositories)
+
+    def names(self) -> list[str]:
+        """Return every model name once, sorted."""
+        found: set[str] = set()
+        for repository in self.repositories:
+            with os.scandir(repository) as entries:
+                found.update(
+                    entry.name
+                    for entry in entries
+                    if entry.is_dir() and not entry.name.startswith(".")
+                )
+        return sorted(found)
+
+    def locate(self, name: str) -> Path:
+        """
+        Return the folder of a model.
+
+        Raises:
+            PollFailed: It is in no repository, or in more than one.
+        """
+        folders = [path for root in self.repositories if (path := root / name).is_dir()]
+        if not folders:
+            raise PollFailed(
+                f"failed to poll model '{name}': model not found in any model repository."
+            )
+        if len(folders) > 1:
+            raise PollFailed(
+                f"failed to poll model '{name}': not unique across all model repositories"
+            )
+        return folders[0]
+
+    def snapshot(self) -> dict[str, Fingerprint]:
+        """Return the fingerprint of every model folder."""
+        return {
+            name: fingerprint(path)
+            for name in self.names()
+            for root in self.repositories
+            if (path := root / name).is_dir()
+        }
