@@ -1,0 +1,57 @@
+"""One execution gives every request exactly one answer."""
+
+import logging
+
+import pytest
+
+from inferd.errors import BackendError
+from inferd.scheduling.assembly import Assembler
+from inferd.scheduling.execution import execute
+
+
+@pytest.fixture(name="run")
+def _run(make):
+    """Execute requests on a fresh fake instance."""
+
+    def run(instance, *requests):
+        return execute(instance, Assembler(make.signature(), 1), list(requests))
+
+    return run
+
+
+def test_answers_come_in_order_and_times_ascend(make, run):
+    """Each part of the execution is stamped."""
+    done = run(make.instance(), make.request(1), make.request(5))
+
+    assert [int(answer.outputs[0].array()[0, 0]) for answer in done.answers] == [2, 6]
+    assert done.size == 2
+    assert done.start_ns <= done.gathered_ns <= done.executed_ns <= done.end_ns
+
+
+def test_a_backend_error_answers_every_request(make, run):
+    """Its message reaches the clients."""
+    instance = make.instance()
+    instance.error = BackendError("out of memory")
+    done = run(instance, make.request(1), make.request(2))
+
+    assert [str(answer) for answer in done.answers] == ["out of memory"] * 2
+
+
+def test_an_unforeseen_exception_is_logged_and_hidden(make, run, caplog):
+    """Clients do not see what may be a secret; operators see the traceback."""
+    instance = make.instance()
+    instance.error = ZeroDivisionError("secret")
+    with caplog.at_level(logging.ERROR):
+        done = run(instance, make.request(1))
+
+    assert [str(answer) for answer in done.answers] == ["internal error"]
+    assert "ZeroDivisionError: secret" in caplog.text
+
+
+def test_too_few_outputs_answer_every_request_with_an_error(make, run):
+    """A backend that breaks its contract does not leave a client waiting."""
+    instance = make.instance()
+    instance.outputs = []
+    done = run(instance, make.request(1), make.request(2))
+
+    assert all(isinstance(answer, BackendError) for answer in done.answers)
