@@ -105,15 +105,9 @@ class ModelLoader:
         backend = self._backends.load(config.backend)
         selection = versions.select(found, config.version_policy)
         for missing in selection.missing:
-            logger.error(
-                "version %s is specified for model '%s', but the version directory is not present",
-                missing,
-                name,
-            )
+            logger.error("%s", versions.missing_version_error(name, missing))
         if not selection.chosen:
-            raise LoadFailed(
-                f"at least one version must be available under the version policy of model '{name}'"
-            )
+            raise LoadFailed(versions.no_version_error(name))
         if self._settings.auto_complete:
             newest = selection.chosen[-1]
             config = backend.complete_config(
@@ -194,7 +188,7 @@ def placements(config: ModelConfig) -> Iterator[Placement]:
 
 
 def _devices(group: ModelInstanceGroup) -> Iterator[int]:
-    devices = group.gpus if group.kind == ModelInstanceGroupKind.KIND_GPU else [0]
+    devices = group.gpus if group.kind == ModelInstanceGroupKind.GPU else [0]
     for device in devices:
         for _ in range(group.count):
             yield device
@@ -205,8 +199,11 @@ def _version_directories(directory: Path) -> list[int]:
     for entry in sorted(directory.iterdir()):
         if entry.is_dir():
             version = versions.parse_version_directory(entry.name)
+            warning = versions.ignored_directory_warning(entry.name)
             if version is not None:
                 found.append(version)
+            elif warning is not None:
+                logger.warning("%s", warning)
     return found
 
 

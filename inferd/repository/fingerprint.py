@@ -1,6 +1,8 @@
 """Tells whether the files of a model changed, from their names, sizes and times."""
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,19 +27,16 @@ class Fingerprint:
 
 def fingerprint(directory: Path) -> Fingerprint:
     """Return the fingerprint of a folder; files that vanish meanwhile are left out."""
-    found: list[tuple[str, int, int]] = []
-    pending = [directory]
-    while pending:
-        folder = pending.pop()
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    status = entry.stat()
-                    relative = os.path.relpath(entry.path, directory)
-                    size = 0 if entry.is_dir() else status.st_size
-                    found.append((relative, status.st_mtime_ns, size))
-                    if entry.is_dir():
-                        pending.append(Path(entry.path))
-        except FileNotFoundError:
-            continue
-    return Fingerprint(tuple(sorted(found)))
+    return Fingerprint(tuple(sorted(_walk(directory, ""))))
+
+
+def _walk(directory: Path, prefix: str) -> Iterator[tuple[str, int, int]]:
+    with suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            name = prefix + entry.name
+            with suppress(FileNotFoundError):
+                status = entry.stat()
+                is_folder = entry.is_dir()
+                yield name, status.st_mtime_ns, 0 if is_folder else status.st_size
+                if is_folder:
+                    yield from _walk(Path(entry.path), f"{name}/")

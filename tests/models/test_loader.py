@@ -1,0 +1,176 @@
+"""From model folder to built version."""
+
+import logging
+
+import pytest
+
+from inferd._generated.inference import ModelConfig, ModelInstanceGroup, ModelInstanceGroupKind
+from inferd.backends.loader import BackendLoader
+from inferd.errors import BackendError, LoadFailed, PluginError
+from inferd.models.loader import LoaderSettings, ModelLoader, discard, placements, reason_of
+
+KIND = ModelInstanceGroupKind
+
+
+@pytest.fixture(name="loader")
+def _loader():
+    """A loader with the installed backends."""
+    return ModelLoader(BackendLoader({}), LoaderSettings())
+
+
+def test_a_model_is_prepared_with_its_defaults(loader, repository):
+    """The config is complete and the newest version chosen."""
+    folder = repository.add(versions=("1", "2"))
+    prepared = loader.prepare("m", folder)
+
+    assert prepared.versions == (2,)
+    assert prepared.config.name == "m"
+    assert [group.count for group in prepared.config.instance_group] == [1]
+
+
+def test_an_override_replaces_the_config_file(loader, repository):
+    """The file is not even read."""
+    folder = repository.add(config="not a config")
+    override = (
+        '{"backend":"identity","max_batch_size":2,'
+        '"input":[{"name":"INPUT0","data_type":"TYPE_FP32","dims":[1]}],'
+        '"output":[{"name":"OUTPUT0","data_type":"TYPE_FP32","dims":[1]}]}'
+    )
+
+    assert loader.prepare("m", folder, override).config.max_batch_size == 2
+
+
+def test_a_named_config_is_preferred_where_a_model_has_it(repository):
+    """``--model-config-name``; other models use their ordinary config."""
+    folder = repository.add()
+    (folder / "configs").mkdir()
+    named = (folder / "config.pbtxt").read_text().replace("4", "3")
+    (folder / "configs" / "small.pbtxt").write_text(named)
+
+    for name, size in (("small", 3), ("other", 4)):
+        loader = ModelLoader(BackendLoader({}), LoaderSettings(config_name=name))
+        assert loader.prepare("m", folder).config.max_batch_size == size
+
+
+def test_a_model_without_config_and_without_completion_is_refused(repository):
+    """The text names the file."""
+    folder = repository.add(config=None)
+    loader = ModelLoader(BackendLoader({}), LoaderSettings(auto_complete=False))
+
+    with pytest.raises(LoadFailed, match=r"failed to open text file for read .*config\.pbtxt"):
+        loader.prepare("m", folder)
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        ("max_batch: 1", "config.pbtxt"),
+        ('backend: "nope" output { name: "O" data_type: TYPE_FP32 dims: [1] }', "'nope'"),
+        ('platform: "ensemble" ensemble_scheduling { }', "'ensemble_scheduling' is not supported"),
+        (
+            'backend: "identity" version_policy { specific { versions: [9] } }',
+            "at least one version",
+        ),
+        ('backend: "identity"', "at least one output"),
+    ],
+)
+def test_a_config_that_cannot_be_served_is_refused_with_its_reason(
+    loader, repository, config, text
+):
+    """Whatever is wrong with it."""
+    with pytest.raises(LoadFailed, match=text):
+        loader.prepare("m", repository.add(config=config))
+
+
+def test_a_config_that_is_not_text_is_refused(loader, repository):
+    """Binary files are named too."""
+    folder = repository.add()
+    (folder / "config.pbtxt").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(LoadFailed, match="failed to read text proto from"):
+        loader.prepare("m", folder)
+
+
+def test_odd_version_folders_are_reported_and_ignored(loader, repository, caplog):
+    """The good ones are served."""
+    folder = repository.add(versions=("1", "003", "abc", "warmup"))
+    with caplog.at_level(logging.WARNING):
+        prepared = loader.prepare("m", folder)
+
+    assert prepared.versions == (1,)
+    assert "'003' which contains leading zeros" in caplog.text
+    assert "'abc' which fails to convert" in caplog.text
+    assert "warmup" not in caplog.text
+
+
+def test_a_specific_version_that_is_missing_is_reported(loader, repository, caplog):
+    """The others still load."""
+    config = (
+        'backend: "identity" version_policy { specific { versions: [1, 3] } } '
+        'input { name: "INPUT0" data_type: TYPE_FP32 dims: [1] } '
+        'output { name: "OUTPUT0" data_type: TYPE_FP32 dims: [1] }'
+    )
+    prepared = loader.prepare("m", repository.add(config=config))
+
+    assert prepared.versions == (1,)
+    assert "version 3 is specified for model 'm'" in caplog.text
+
+
+def test_a_version_is_built_with_its_instances_and_labels(loader, repository):
+    """And can be thrown away again."""
+    folder = repository.add(versions=("1",), **{"labels.txt": "cat\ndog\n"})
+    path = folder / "config.pbtxt"
+    path.write_text(
+        path.read_text().replace('name: "OUTPUT0"', 'name: "OUTPUT0" label_filename: "labels.txt"')
+        + "instance_group { count: 3 kind: KIND_CPU }"
+    )
+    built = loader.build(loader.prepare("m", folder), 1)
+
+    assert len(built.instances) == 3
+    assert built.labels == {"OUTPUT0": ["cat", "dog"]}
+    assert built.load_ns > 0
+    discard(built)
+
+
+def test_a_missing_label_file_fails_the_load(loader, repository):
+    """Before anything is loaded."""
+    folder = repository.add()
+    path = folder / "config.pbtxt"
+    path.write_text(
+        path.read_text().replace('name: "OUTPUT0"', 'name: "OUTPUT0" label_filename: "no.txt"')
+    )
+
+    with pytest.raises(LoadFailed, match=r"no\.txt"):
+        loader.build(loader.prepare("m", folder), 1)
+
+
+def test_instances_are_placed_per_group_and_device():
+    """Passive groups have none."""
+    config = ModelConfig(
+        instance_group=[
+            ModelInstanceGroup(name="c", kind=KIND.CPU, count=2),
+            ModelInstanceGroup(name="g", kind=KIND.GPU, count=1, gpus=[0, 1]),
+            ModelInstanceGroup(name="p", kind=KIND.CPU, count=1, passive=True),
+        ]
+    )
+
+    assert [(place.name, place.device_id) for place in placements(config)] == [
+        ("c_0", 0),
+        ("c_1", 0),
+        ("g_0", 0),
+        ("g_1", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (LoadFailed("bad"), "Invalid argument: bad"),
+        (BackendError("bad"), "Internal: bad"),
+        (PluginError("d", "e", "r"), "Internal: backend plugin 'e' of d: r"),
+        (ZeroDivisionError("secret"), "Internal: ZeroDivisionError while loading"),
+    ],
+)
+def test_the_reason_of_a_failure_starts_with_its_kind(error, text):
+    """As the reference's index shows it."""
+    assert reason_of(error) == text

@@ -1,0 +1,62 @@
+"""Configs that ask for more than the server does."""
+
+import pytest
+
+from inferd._generated import inference as pb
+from inferd.errors import LoadFailed
+from inferd.models.support import ignored_fields, refuse_unsupported
+
+
+@pytest.mark.parametrize(
+    ("field", "fields"),
+    [
+        ("ensemble_scheduling", {"ensemble_scheduling": pb.ModelEnsembling()}),
+        (
+            "model_transaction_policy.decoupled",
+            {"model_transaction_policy": pb.ModelTransactionPolicy(decoupled=True)},
+        ),
+        ("batch_input", {"batch_input": [pb.BatchInput()]}),
+        ("batch_output", {"batch_output": [pb.BatchOutput()]}),
+        (
+            "sequence_batching.state",
+            {
+                "sequence_batching": pb.ModelSequenceBatching(
+                    state=[pb.ModelSequenceBatchingState()]
+                )
+            },
+        ),
+        (
+            "sequence_batching.iterative_sequence",
+            {"sequence_batching": pb.ModelSequenceBatching(iterative_sequence=True)},
+        ),
+        ("model_repository_agents", {"model_repository_agents": pb.ModelRepositoryAgents()}),
+    ],
+)
+def test_what_would_give_wrong_answers_is_refused(field, fields):
+    """The reason names the field and the model."""
+    with pytest.raises(LoadFailed, match=f"'{field}' is not supported yet, specified for m"):
+        refuse_unsupported(pb.ModelConfig(name="m", **fields))
+
+
+def test_an_ordinary_config_is_accepted():
+    """Sequences and batching included."""
+    refuse_unsupported(pb.ModelConfig(name="m", sequence_batching=pb.ModelSequenceBatching()))
+    refuse_unsupported(
+        pb.ModelConfig(name="m", model_transaction_policy=pb.ModelTransactionPolicy())
+    )
+
+
+def test_what_only_tunes_is_named():
+    """So that the log can say that it has no effect."""
+    config = pb.ModelConfig(
+        dynamic_batching=pb.ModelDynamicBatching(
+            priority_levels=2, default_queue_policy=pb.ModelQueuePolicy()
+        ),
+        model_warmup=[pb.ModelWarmup()],
+        response_cache=pb.ModelResponseCache(enable=True),
+        instance_group=[pb.ModelInstanceGroup(rate_limiter=pb.ModelRateLimiter())],
+    )
+
+    assert len(list(ignored_fields(config))) == 5
+    assert not list(ignored_fields(pb.ModelConfig(response_cache=pb.ModelResponseCache())))
+    assert not list(ignored_fields(pb.ModelConfig(dynamic_batching=pb.ModelDynamicBatching())))
