@@ -241,14 +241,20 @@ def _read_output(entry: object) -> RequestedOutput:
     if has(parameters, "shared_memory_region"):
         _check_shared_memory_output(parameters)
     name = field(entry, "name", as_string)
-    try:
-        classification = as_unsigned(find(parameters, "classification") or 0)
-    except MalformedDocument as error:
-        raise MalformedDocument(f"Unable to set 'classification': {error.message}") from error
+    classification = _classification(parameters)
     if has(parameters, "shared_memory_region"):
         raise _shared_memory(parameters)
     binary = optional(parameters, "binary_data", as_bool, False)
     return RequestedOutput(name, classification=classification, binary_data=binary)
+
+
+def _classification(parameters: object) -> int:
+    if not has(parameters, "classification"):
+        return 0
+    try:
+        return as_unsigned(find(parameters, "classification"))
+    except MalformedDocument as error:
+        raise MalformedDocument(f"Unable to set 'classification': {error.message}") from error
 
 
 def _check_shared_memory_output(parameters: object) -> None:

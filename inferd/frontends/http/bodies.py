@@ -1,0 +1,95 @@
+"""
+Reading request bodies within bounds, and their JSON without holding up the event loop.
+"""
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+
+from inferd.errors import InvalidRequest
+from inferd.protocol.json_document import QuickParseError, parse, parse_quickly
+
+MAX_CHUNKS: Final = 65536
+"""The most non-empty chunks a chunked body may have (Triton's limit)."""
+
+OFF_LOOP_SIZE: Final = 1 << 20
+"""JSON longer than this many bytes is read in a thread."""
+
+_INLINE_SIZE: Final = 4 << 10
+"""JSON up to this many bytes is read on the loop even by the slow readers."""
+
+
+class BodyRefused(InvalidRequest):
+    """The body was not read to its end; the connection cannot be used again."""
+
+
+async def read(request: web.BaseRequest, limit: int) -> bytes:
+    """
+    Return the body of a request.
+
+    Args:
+        request: The request.
+        limit: The largest body to accept, in bytes.
+
+    Raises:
+        BodyRefused: It is larger, has too many chunks or is not framed as announced.
+    """
+    length = request.content_length
+    if length is not None and length > limit:
+        raise _too_large(length, limit)
+    if not request.can_read_body:
+        return b""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+    try:
+        if length is not None:
+            return await request.content.read()
+        return await _read_chunks(request, limit)
+    except web.RequestPayloadError as error:
+        raise BodyRefused("Unable to read the request body") from error
+
+
+async def _read_chunks(request: web.BaseRequest, limit: int) -> bytes:
+    pieces: list[bytes] = []
+    size = chunks = 0
+    read_chunk = request.content.readchunk
+    while True:
+        piece, ends_chunk = await read_chunk()
+        if not piece and not ends_chunk:
+            return b"".join(pieces)
+        size += len(piece)
+        if size > limit:
+            raise _too_large(size, limit)
+        chunks += ends_chunk
+        if chunks > MAX_CHUNKS:
+            raise BodyRefused(
+                f"Chunked request body exceeds maximum of {MAX_CHUNKS} non-empty chunks. Send "
+                "fewer or larger HTTP chunks."
+            )
+        pieces.append(piece)
+
+
+def _too_large(size: int, limit: int) -> BodyRefused:
+    return BodyRefused(
+        f"request JSON size of {size} bytes exceeds the maximum allowed input size of {limit} "
+        "bytes. Use --http-max-input-size to increase the limit."
+    )
+
+
+async def parse_json(raw: bytes | memoryview) -> object:
+    """
+    Return the value of a JSON document; long or unusual ones are read in a thread.
+
+    Raises:
+        MalformedDocument: It is not JSON.
+    """
+    if len(raw) <= _INLINE_SIZE:
+        return parse(raw)
+    if len(raw) <= OFF_LOOP_SIZE:
+        try:
+            return parse_quickly(raw)
+        except QuickParseError:
+            pass
+    return await asyncio.to_thread(parse, raw)
