@@ -6,6 +6,7 @@ deployments and tests match on them. Where Triton checks nothing and the failure
 come later and obscurely, the check and its text are ours.
 """
 
+import posixpath
 from collections.abc import Iterable, Iterator
 
 from inferd._generated.inference import ModelConfig, ModelMetrics, ModelWarmup
@@ -71,6 +72,7 @@ def validate(config: ModelConfig, *, directory_name: str, gpu_count: int = 0) ->
     check_instance_groups(config, gpu_count)
     for warmup in config.model_warmup:
         _check_warmup(config, warmup)
+    _check_files(config)
 
 
 def _check_identity(config: ModelConfig, directory_name: str) -> None:
@@ -149,6 +151,31 @@ def _check_warmup(config: ModelConfig, warmup: ModelWarmup) -> None:
 
 def _has_warmup_data(*choices: object) -> bool:
     return any(choice is not None for choice in choices)
+
+
+def _check_files(config: ModelConfig) -> None:
+    """Check that file names lead to files of this model; ours, Triton follows them anywhere."""
+    for what, folder, filename in _filenames(config):
+        if posixpath.isabs(filename) or ".." in posixpath.normpath(
+            posixpath.join(folder, filename)
+        ).split("/"):
+            raise LoadFailed(
+                f"{what} '{filename}' must stay within the model directory for {config.name}"
+            )
+
+
+def _filenames(config: ModelConfig) -> Iterator[tuple[str, str, str]]:
+    """Yield every file the config names: field, folder below the model's, file name."""
+    yield "default_model_filename", "1", config.default_model_filename
+    for filename in config.cc_model_filenames.values():
+        yield "cc_model_filenames", "1", filename
+    for warmup in config.model_warmup:
+        for tensor in warmup.inputs.values():
+            yield "input_data_file", "warmup", tensor.input_data_file or ""
+    if config.sequence_batching is not None:
+        for state in config.sequence_batching.state:
+            for initial in state.initial_state:
+                yield "data_file", "initial_state", initial.data_file or ""
 
 
 def _input_names(config: ModelConfig) -> Iterator[str]:
