@@ -1,0 +1,99 @@
+"""
+The metrics service on port 8002.
+
+Any path but ``/metrics`` answers 200 with nothing in it: Triton does, and probes that
+ask for ``/`` rely on it.
+
+Source: Triton's ``HTTPMetricsServer``.
+"""
+
+import asyncio
+import logging
+from typing import Final, cast
+
+from aiohttp import web
+
+from inferd.telemetry.metrics import Metrics
+from inferd.telemetry.prometheus import CONTENT_TYPE, Exposition
+
+_log = logging.getLogger(__name__)
+
+_PATHS: Final = ("/metrics", "/metrics/")
+
+
+class MetricsServer:
+    """
+    Serves one :class:`~inferd.telemetry.metrics.Metrics` to Prometheus.
+
+    Args:
+        metrics: What to render at every scrape.
+        address: Address to listen on.
+        port: Port to listen on; 0 picks a free one.
+        reuse_port: Whether other processes may listen on the same port.
+    """
+
+    def __init__(
+        self, metrics: Metrics, *, address: str, port: int, reuse_port: bool = False
+    ) -> None:
+        self._metrics = metrics
+        self._address = address
+        self._port = port
+        self._reuse_port = reuse_port
+        self._runner: web.ServerRunner | None = None
+
+    @property
+    def port(self) -> int:
+        """The port listened on; before :meth:`start`, the one asked for."""
+        return self._port
+
+    async def start(self) -> None:
+        """
+        Listen.
+
+        Raises:
+            OSError: The address cannot be listened on.
+        """
+        runner = web.ServerRunner(web.Server(self._answer, access_log=None))
+        await runner.setup()
+        try:
+            await web.TCPSite(
+                runner, self._address, self._port, reuse_port=self._reuse_port
+            ).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        self._port = cast("tuple[str, int]", runner.addresses[0])[1]
+
+    async def stop(self) -> None:
+        """Stop listening and close what is open; nothing happens when not started."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        if request.method != "GET":
+            return _error(405, b"Method Not Allowed")
+        if request.path not in _PATHS:
+            return _text(b"")
+        try:
+            return _text(await self._render())
+        except Exception:
+            _log.exception("failed to render the metrics")
+            return _error(500, b"internal error")
+
+    async def _render(self) -> bytes:
+        """Render in steps, with a turn of the event loop for the requests in between."""
+        page = Exposition()
+        for _ in self._metrics.read_into(page):
+            await asyncio.sleep(0)
+        return page.encode()
+
+
+def _text(body: bytes) -> web.Response:
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
+
+
+def _error(status: int, message: bytes) -> web.Response:
+    body = b'{"error":"%b"}' % message
+    return web.Response(status=status, body=body, content_type="application/json")

@@ -1,0 +1,54 @@
+"""Tests of the table of metrics."""
+
+from inferd.scheduling.statistics import ModelStatistics
+from inferd.telemetry.host import HostReadings
+from inferd.telemetry.instruments import HOST_INSTRUMENTS, MODEL_INSTRUMENTS, ModelSeries
+
+
+def test_every_model_metric_reads_its_own_number():
+    """Each of Triton's names reports the statistic of that name."""
+    statistics = ModelStatistics(pending=7, load_ns=1_500_000_000)
+    statistics.record_success(100_999, 20_999, 3_999, 40_999, 5_999)
+    statistics.record_success(100_000, 20_000, 3_000, 40_000, 5_000)
+    statistics.record_failure("BACKEND", 1)
+    statistics.record_execution(4, 1, 1, 1)
+    assert {row.name: row.read(statistics) for row in MODEL_INSTRUMENTS} == {
+        "nv_inference_request_success": 2,
+        "nv_inference_request_failure": {"REJECTED": 0, "CANCELED": 0, "BACKEND": 1, "OTHER": 0},
+        "nv_inference_count": 4,
+        "nv_inference_exec_count": 1,
+        "nv_inference_request_duration_us": 200,
+        "nv_inference_queue_duration_us": 40,
+        "nv_inference_compute_input_duration_us": 6,
+        "nv_inference_compute_infer_duration_us": 80,
+        "nv_inference_compute_output_duration_us": 10,
+        "nv_inference_pending_request_count": 7,
+        "nv_model_load_duration_secs": 1.5,
+    }
+
+
+def test_every_host_metric_reads_its_own_number():
+    """Each host metric reports the reading of that name."""
+    assert {row.name: row.read(HostReadings(0.5, 8, 6)) for row in HOST_INSTRUMENTS} == {
+        "nv_cpu_utilization": 0.5,
+        "nv_cpu_memory_total_bytes": 8,
+        "nv_cpu_memory_used_bytes": 6,
+    }
+
+
+def test_only_gauges_may_fall():
+    """What can go down is a gauge; rates over everything else are right."""
+    rows = (*MODEL_INSTRUMENTS, *HOST_INSTRUMENTS)
+    assert {row.name for row in rows if row.kind == "gauge"} == {
+        "nv_inference_pending_request_count",
+        "nv_model_load_duration_secs",
+        "nv_cpu_utilization",
+        "nv_cpu_memory_total_bytes",
+        "nv_cpu_memory_used_bytes",
+    }
+
+
+def test_metric_tags_become_labels():
+    """A metric tag of the model config is a label with an underscore in front."""
+    series = ModelSeries("m", "1", {"team": "x"}, ModelStatistics())
+    assert series.labels() == {"model": "m", "version": "1", "_team": "x"}
