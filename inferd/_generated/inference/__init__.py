@@ -277,17 +277,13 @@ class BatchInput(betterproto2.Message):
         1, betterproto2.TYPE_ENUM, default_factory=lambda: BatchInputKind(0)
     )
 
-    target_name: "list[str]" = betterproto2.field(
-        2, betterproto2.TYPE_STRING, repeated=True
-    )
+    target_name: "list[str]" = betterproto2.field(2, betterproto2.TYPE_STRING, repeated=True)
 
     data_type: "DataType" = betterproto2.field(
         3, betterproto2.TYPE_ENUM, default_factory=lambda: DataType(0)
     )
 
-    source_input: "list[str]" = betterproto2.field(
-        4, betterproto2.TYPE_STRING, repeated=True
-    )
+    source_input: "list[str]" = betterproto2.field(4, betterproto2.TYPE_STRING, repeated=True)
 
 
 default_message_pool.register_message("inference", "BatchInput", BatchInput)
@@ -295,17 +291,13 @@ default_message_pool.register_message("inference", "BatchInput", BatchInput)
 
 @dataclass(eq=False, repr=False)
 class BatchOutput(betterproto2.Message):
-    target_name: "list[str]" = betterproto2.field(
-        1, betterproto2.TYPE_STRING, repeated=True
-    )
+    target_name: "list[str]" = betterproto2.field(1, betterproto2.TYPE_STRING, repeated=True)
 
     kind: "BatchOutputKind" = betterproto2.field(
         2, betterproto2.TYPE_ENUM, default_factory=lambda: BatchOutputKind(0)
     )
 
-    source_input: "list[str]" = betterproto2.field(
-        3, betterproto2.TYPE_STRING, repeated=True
-    )
+    source_input: "list[str]" = betterproto2.field(3, betterproto2.TYPE_STRING, repeated=True)
 
 
 default_message_pool.register_message("inference", "BatchOutput", BatchOutput)
@@ -349,14 +341,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class CudaSharedMemoryStatusResponse(betterproto2.Message):
-    regions: "dict[str, CudaSharedMemoryStatusResponseRegionStatus]" = (
-        betterproto2.field(
-            1,
-            betterproto2.TYPE_MAP,
-            map_meta=betterproto2.map_meta(
-                betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE
-            ),
-        )
+    regions: "dict[str, CudaSharedMemoryStatusResponseRegionStatus]" = betterproto2.field(
+        1,
+        betterproto2.TYPE_MAP,
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE),
     )
 
 
@@ -397,9 +385,7 @@ class CudaSharedMemoryUnregisterResponse(betterproto2.Message):
 
 
 default_message_pool.register_message(
-    "inference",
-    "CudaSharedMemoryUnregisterResponse",
-    CudaSharedMemoryUnregisterResponse,
+    "inference", "CudaSharedMemoryUnregisterResponse", CudaSharedMemoryUnregisterResponse
 )
 
 
@@ -420,9 +406,7 @@ class InferBatchStatistics(betterproto2.Message):
     )
 
 
-default_message_pool.register_message(
-    "inference", "InferBatchStatistics", InferBatchStatistics
-)
+default_message_pool.register_message("inference", "InferBatchStatistics", InferBatchStatistics)
 
 
 @dataclass(eq=False, repr=False)
@@ -530,42 +514,24 @@ default_message_pool.register_message("inference", "InferStatistics", InferStati
 
 @dataclass(eq=False, repr=False)
 class InferTensorContents(betterproto2.Message):
-    bool_contents: "list[bool]" = betterproto2.field(
-        1, betterproto2.TYPE_BOOL, repeated=True
-    )
+    bool_contents: "list[bool]" = betterproto2.field(1, betterproto2.TYPE_BOOL, repeated=True)
 
-    int_contents: "list[int]" = betterproto2.field(
-        2, betterproto2.TYPE_INT32, repeated=True
-    )
+    int_contents: "list[int]" = betterproto2.field(2, betterproto2.TYPE_INT32, repeated=True)
 
-    int64_contents: "list[int]" = betterproto2.field(
-        3, betterproto2.TYPE_INT64, repeated=True
-    )
+    int64_contents: "list[int]" = betterproto2.field(3, betterproto2.TYPE_INT64, repeated=True)
 
-    uint_contents: "list[int]" = betterproto2.field(
-        4, betterproto2.TYPE_UINT32, repeated=True
-    )
+    uint_contents: "list[int]" = betterproto2.field(4, betterproto2.TYPE_UINT32, repeated=True)
 
-    uint64_contents: "list[int]" = betterproto2.field(
-        5, betterproto2.TYPE_UINT64, repeated=True
-    )
+    uint64_contents: "list[int]" = betterproto2.field(5, betterproto2.TYPE_UINT64, repeated=True)
 
-    fp32_contents: "list[float]" = betterproto2.field(
-        6, betterproto2.TYPE_FLOAT, repeated=True
-    )
+    fp32_contents: "list[float]" = betterproto2.field(6, betterproto2.TYPE_FLOAT, repeated=True)
 
-    fp64_contents: "list[float]" = betterproto2.field(
-        7, betterproto2.TYPE_DOUBLE, repeated=True
-    )
+    fp64_contents: "list[float]" = betterproto2.field(7, betterproto2.TYPE_DOUBLE, repeated=True)
 
-    bytes_contents: "list[bytes]" = betterproto2.field(
-        8, betterproto2.TYPE_BYTES, repeated=True
-    )
+    bytes_contents: "list[bytes]" = betterproto2.field(8, betterproto2.TYPE_BYTES, repeated=True)
 
 
-default_message_pool.register_message(
-    "inference", "InferTensorContents", InferTensorContents
-)
+default_message_pool.register_message("inference", "InferTensorContents", InferTensorContents)
 
 
 @dataclass(eq=False, repr=False)
@@ -573,15 +539,11 @@ class LogSettingsRequest(betterproto2.Message):
     settings: "dict[str, LogSettingsRequestSettingValue]" = betterproto2.field(
         1,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE),
     )
 
 
-default_message_pool.register_message(
-    "inference", "LogSettingsRequest", LogSettingsRequest
-)
+default_message_pool.register_message("inference", "LogSettingsRequest", LogSettingsRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -616,15 +578,11 @@ class LogSettingsResponse(betterproto2.Message):
     settings: "dict[str, LogSettingsResponseSettingValue]" = betterproto2.field(
         1,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE),
     )
 
 
-default_message_pool.register_message(
-    "inference", "LogSettingsResponse", LogSettingsResponse
-)
+default_message_pool.register_message("inference", "LogSettingsResponse", LogSettingsResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -689,13 +647,9 @@ class ModelConfig(betterproto2.Message):
 
     max_batch_size: "int" = betterproto2.field(4, betterproto2.TYPE_INT32)
 
-    input: "list[ModelInput]" = betterproto2.field(
-        5, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    input: "list[ModelInput]" = betterproto2.field(5, betterproto2.TYPE_MESSAGE, repeated=True)
 
-    output: "list[ModelOutput]" = betterproto2.field(
-        6, betterproto2.TYPE_MESSAGE, repeated=True
-    )
+    output: "list[ModelOutput]" = betterproto2.field(6, betterproto2.TYPE_MESSAGE, repeated=True)
 
     batch_input: "list[BatchInput]" = betterproto2.field(
         20, betterproto2.TYPE_MESSAGE, repeated=True
@@ -730,25 +684,19 @@ class ModelConfig(betterproto2.Message):
     cc_model_filenames: "dict[str, str]" = betterproto2.field(
         9,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_STRING
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_STRING),
     )
 
     metric_tags: "dict[str, str]" = betterproto2.field(
         10,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_STRING
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_STRING),
     )
 
     parameters: "dict[str, ModelParameter]" = betterproto2.field(
         14,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE),
     )
 
     model_warmup: "list[ModelWarmup]" = betterproto2.field(
@@ -786,21 +734,15 @@ class ModelConfigRequest(betterproto2.Message):
     version: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
 
 
-default_message_pool.register_message(
-    "inference", "ModelConfigRequest", ModelConfigRequest
-)
+default_message_pool.register_message("inference", "ModelConfigRequest", ModelConfigRequest)
 
 
 @dataclass(eq=False, repr=False)
 class ModelConfigResponse(betterproto2.Message):
-    config: "ModelConfig | None" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, optional=True
-    )
+    config: "ModelConfig | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
 
 
-default_message_pool.register_message(
-    "inference", "ModelConfigResponse", ModelConfigResponse
-)
+default_message_pool.register_message("inference", "ModelConfigResponse", ModelConfigResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -809,9 +751,7 @@ class ModelDynamicBatching(betterproto2.Message):
         1, betterproto2.TYPE_INT32, repeated=True
     )
 
-    max_queue_delay_microseconds: "int" = betterproto2.field(
-        2, betterproto2.TYPE_UINT64
-    )
+    max_queue_delay_microseconds: "int" = betterproto2.field(2, betterproto2.TYPE_UINT64)
 
     preserve_ordering: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
 
@@ -826,15 +766,11 @@ class ModelDynamicBatching(betterproto2.Message):
     priority_queue_policy: "dict[int, ModelQueuePolicy]" = betterproto2.field(
         7,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_UINT64, betterproto2.TYPE_MESSAGE
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_UINT64, betterproto2.TYPE_MESSAGE),
     )
 
 
-default_message_pool.register_message(
-    "inference", "ModelDynamicBatching", ModelDynamicBatching
-)
+default_message_pool.register_message("inference", "ModelDynamicBatching", ModelDynamicBatching)
 
 
 @dataclass(eq=False, repr=False)
@@ -858,25 +794,19 @@ class ModelEnsemblingStep(betterproto2.Message):
     input_map: "dict[str, str]" = betterproto2.field(
         3,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_STRING
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_STRING),
     )
 
     output_map: "dict[str, str]" = betterproto2.field(
         4,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_STRING
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_STRING),
     )
 
     model_namespace: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
 
 
-default_message_pool.register_message(
-    "inference", "ModelEnsembling.Step", ModelEnsemblingStep
-)
+default_message_pool.register_message("inference", "ModelEnsembling.Step", ModelEnsemblingStep)
 
 
 @dataclass(eq=False, repr=False)
@@ -890,9 +820,7 @@ class ModelInferRequest(betterproto2.Message):
     parameters: "dict[str, InferParameter]" = betterproto2.field(
         4,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE),
     )
 
     inputs: "list[ModelInferRequestInferInputTensor]" = betterproto2.field(
@@ -908,9 +836,7 @@ class ModelInferRequest(betterproto2.Message):
     )
 
 
-default_message_pool.register_message(
-    "inference", "ModelInferRequest", ModelInferRequest
-)
+default_message_pool.register_message("inference", "ModelInferRequest", ModelInferRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -924,9 +850,7 @@ class ModelInferRequestInferInputTensor(betterproto2.Message):
     parameters: "dict[str, InferParameter]" = betterproto2.field(
         4,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE),
     )
 
     contents: "InferTensorContents | None" = betterproto2.field(
@@ -946,9 +870,7 @@ class ModelInferRequestInferRequestedOutputTensor(betterproto2.Message):
     parameters: "dict[str, InferParameter]" = betterproto2.field(
         2,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE),
     )
 
 
@@ -970,9 +892,7 @@ class ModelInferResponse(betterproto2.Message):
     parameters: "dict[str, InferParameter]" = betterproto2.field(
         4,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE),
     )
 
     outputs: "list[ModelInferResponseInferOutputTensor]" = betterproto2.field(
@@ -984,9 +904,7 @@ class ModelInferResponse(betterproto2.Message):
     )
 
 
-default_message_pool.register_message(
-    "inference", "ModelInferResponse", ModelInferResponse
-)
+default_message_pool.register_message("inference", "ModelInferResponse", ModelInferResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -1000,9 +918,7 @@ class ModelInferResponseInferOutputTensor(betterproto2.Message):
     parameters: "dict[str, InferParameter]" = betterproto2.field(
         4,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE),
     )
 
     contents: "InferTensorContents | None" = betterproto2.field(
@@ -1011,9 +927,7 @@ class ModelInferResponseInferOutputTensor(betterproto2.Message):
 
 
 default_message_pool.register_message(
-    "inference",
-    "ModelInferResponse.InferOutputTensor",
-    ModelInferResponseInferOutputTensor,
+    "inference", "ModelInferResponse.InferOutputTensor", ModelInferResponseInferOutputTensor
 )
 
 
@@ -1067,18 +981,14 @@ class ModelInstanceGroup(betterproto2.Message):
         8, betterproto2.TYPE_MESSAGE, repeated=True
     )
 
-    profile: "list[str]" = betterproto2.field(
-        5, betterproto2.TYPE_STRING, repeated=True
-    )
+    profile: "list[str]" = betterproto2.field(5, betterproto2.TYPE_STRING, repeated=True)
 
     passive: "bool" = betterproto2.field(7, betterproto2.TYPE_BOOL)
 
     host_policy: "str" = betterproto2.field(9, betterproto2.TYPE_STRING)
 
 
-default_message_pool.register_message(
-    "inference", "ModelInstanceGroup", ModelInstanceGroup
-)
+default_message_pool.register_message("inference", "ModelInstanceGroup", ModelInstanceGroup)
 
 
 @dataclass(eq=False, repr=False)
@@ -1104,18 +1014,14 @@ class ModelMetadataRequest(betterproto2.Message):
     version: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
 
 
-default_message_pool.register_message(
-    "inference", "ModelMetadataRequest", ModelMetadataRequest
-)
+default_message_pool.register_message("inference", "ModelMetadataRequest", ModelMetadataRequest)
 
 
 @dataclass(eq=False, repr=False)
 class ModelMetadataResponse(betterproto2.Message):
     name: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
 
-    versions: "list[str]" = betterproto2.field(
-        2, betterproto2.TYPE_STRING, repeated=True
-    )
+    versions: "list[str]" = betterproto2.field(2, betterproto2.TYPE_STRING, repeated=True)
 
     platform: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
 
@@ -1128,9 +1034,7 @@ class ModelMetadataResponse(betterproto2.Message):
     )
 
 
-default_message_pool.register_message(
-    "inference", "ModelMetadataResponse", ModelMetadataResponse
-)
+default_message_pool.register_message("inference", "ModelMetadataResponse", ModelMetadataResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -1143,9 +1047,7 @@ class ModelMetadataResponseTensorMetadata(betterproto2.Message):
 
 
 default_message_pool.register_message(
-    "inference",
-    "ModelMetadataResponse.TensorMetadata",
-    ModelMetadataResponseTensorMetadata,
+    "inference", "ModelMetadataResponse.TensorMetadata", ModelMetadataResponseTensorMetadata
 )
 
 
@@ -1168,14 +1070,12 @@ class ModelMetricsMetricControl(betterproto2.Message):
         - metric_options:
     """
 
-    metric_identifier: "ModelMetricsMetricControlMetricIdentifier | None" = (
-        betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    metric_identifier: "ModelMetricsMetricControlMetricIdentifier | None" = betterproto2.field(
+        1, betterproto2.TYPE_MESSAGE, optional=True
     )
 
-    histogram_options: "ModelMetricsMetricControlHistogramOptions | None" = (
-        betterproto2.field(
-            2, betterproto2.TYPE_MESSAGE, optional=True, group="metric_options"
-        )
+    histogram_options: "ModelMetricsMetricControlHistogramOptions | None" = betterproto2.field(
+        2, betterproto2.TYPE_MESSAGE, optional=True, group="metric_options"
     )
 
 
@@ -1186,9 +1086,7 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class ModelMetricsMetricControlHistogramOptions(betterproto2.Message):
-    buckets: "list[float]" = betterproto2.field(
-        1, betterproto2.TYPE_DOUBLE, repeated=True
-    )
+    buckets: "list[float]" = betterproto2.field(1, betterproto2.TYPE_DOUBLE, repeated=True)
 
 
 default_message_pool.register_message(
@@ -1227,9 +1125,7 @@ class ModelOptimizationPolicy(betterproto2.Message):
     )
 
     priority: "ModelOptimizationPolicyModelPriority" = betterproto2.field(
-        2,
-        betterproto2.TYPE_ENUM,
-        default_factory=lambda: ModelOptimizationPolicyModelPriority(0),
+        2, betterproto2.TYPE_ENUM, default_factory=lambda: ModelOptimizationPolicyModelPriority(0)
     )
 
     cuda: "ModelOptimizationPolicyCuda | None" = betterproto2.field(
@@ -1240,17 +1136,15 @@ class ModelOptimizationPolicy(betterproto2.Message):
         betterproto2.field(4, betterproto2.TYPE_MESSAGE, optional=True)
     )
 
-    input_pinned_memory: "ModelOptimizationPolicyPinnedMemoryBuffer | None" = (
-        betterproto2.field(5, betterproto2.TYPE_MESSAGE, optional=True)
+    input_pinned_memory: "ModelOptimizationPolicyPinnedMemoryBuffer | None" = betterproto2.field(
+        5, betterproto2.TYPE_MESSAGE, optional=True
     )
 
-    output_pinned_memory: "ModelOptimizationPolicyPinnedMemoryBuffer | None" = (
-        betterproto2.field(6, betterproto2.TYPE_MESSAGE, optional=True)
+    output_pinned_memory: "ModelOptimizationPolicyPinnedMemoryBuffer | None" = betterproto2.field(
+        6, betterproto2.TYPE_MESSAGE, optional=True
     )
 
-    gather_kernel_buffer_threshold: "int" = betterproto2.field(
-        7, betterproto2.TYPE_UINT32
-    )
+    gather_kernel_buffer_threshold: "int" = betterproto2.field(7, betterproto2.TYPE_UINT32)
 
     eager_batching: "bool" = betterproto2.field(8, betterproto2.TYPE_BOOL)
 
@@ -1285,20 +1179,16 @@ class ModelOptimizationPolicyCudaGraphSpec(betterproto2.Message):
     input: "dict[str, ModelOptimizationPolicyCudaGraphSpecShape]" = betterproto2.field(
         2,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE),
     )
 
-    graph_lower_bound: "ModelOptimizationPolicyCudaGraphSpecLowerBound | None" = (
-        betterproto2.field(3, betterproto2.TYPE_MESSAGE, optional=True)
+    graph_lower_bound: "ModelOptimizationPolicyCudaGraphSpecLowerBound | None" = betterproto2.field(
+        3, betterproto2.TYPE_MESSAGE, optional=True
     )
 
 
 default_message_pool.register_message(
-    "inference",
-    "ModelOptimizationPolicy.Cuda.GraphSpec",
-    ModelOptimizationPolicyCudaGraphSpec,
+    "inference", "ModelOptimizationPolicy.Cuda.GraphSpec", ModelOptimizationPolicyCudaGraphSpec
 )
 
 
@@ -1309,9 +1199,7 @@ class ModelOptimizationPolicyCudaGraphSpecLowerBound(betterproto2.Message):
     input: "dict[str, ModelOptimizationPolicyCudaGraphSpecShape]" = betterproto2.field(
         2,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE),
     )
 
 
@@ -1336,12 +1224,12 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class ModelOptimizationPolicyExecutionAccelerators(betterproto2.Message):
-    gpu_execution_accelerator: "list[ModelOptimizationPolicyExecutionAcceleratorsAccelerator]" = betterproto2.field(
-        1, betterproto2.TYPE_MESSAGE, repeated=True
+    gpu_execution_accelerator: "list[ModelOptimizationPolicyExecutionAcceleratorsAccelerator]" = (
+        betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     )
 
-    cpu_execution_accelerator: "list[ModelOptimizationPolicyExecutionAcceleratorsAccelerator]" = betterproto2.field(
-        2, betterproto2.TYPE_MESSAGE, repeated=True
+    cpu_execution_accelerator: "list[ModelOptimizationPolicyExecutionAcceleratorsAccelerator]" = (
+        betterproto2.field(2, betterproto2.TYPE_MESSAGE, repeated=True)
     )
 
 
@@ -1359,9 +1247,7 @@ class ModelOptimizationPolicyExecutionAcceleratorsAccelerator(betterproto2.Messa
     parameters: "dict[str, str]" = betterproto2.field(
         2,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_STRING
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_STRING),
     )
 
 
@@ -1429,14 +1315,10 @@ default_message_pool.register_message("inference", "ModelParameter", ModelParame
 @dataclass(eq=False, repr=False)
 class ModelQueuePolicy(betterproto2.Message):
     timeout_action: "ModelQueuePolicyTimeoutAction" = betterproto2.field(
-        1,
-        betterproto2.TYPE_ENUM,
-        default_factory=lambda: ModelQueuePolicyTimeoutAction(0),
+        1, betterproto2.TYPE_ENUM, default_factory=lambda: ModelQueuePolicyTimeoutAction(0)
     )
 
-    default_timeout_microseconds: "int" = betterproto2.field(
-        2, betterproto2.TYPE_UINT64
-    )
+    default_timeout_microseconds: "int" = betterproto2.field(2, betterproto2.TYPE_UINT64)
 
     allow_timeout_override: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
 
@@ -1479,9 +1361,7 @@ class ModelReadyRequest(betterproto2.Message):
     version: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
 
 
-default_message_pool.register_message(
-    "inference", "ModelReadyRequest", ModelReadyRequest
-)
+default_message_pool.register_message("inference", "ModelReadyRequest", ModelReadyRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -1489,9 +1369,7 @@ class ModelReadyResponse(betterproto2.Message):
     ready: "bool" = betterproto2.field(1, betterproto2.TYPE_BOOL)
 
 
-default_message_pool.register_message(
-    "inference", "ModelReadyResponse", ModelReadyResponse
-)
+default_message_pool.register_message("inference", "ModelReadyResponse", ModelReadyResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -1501,9 +1379,7 @@ class ModelRepositoryAgents(betterproto2.Message):
     )
 
 
-default_message_pool.register_message(
-    "inference", "ModelRepositoryAgents", ModelRepositoryAgents
-)
+default_message_pool.register_message("inference", "ModelRepositoryAgents", ModelRepositoryAgents)
 
 
 @dataclass(eq=False, repr=False)
@@ -1513,9 +1389,7 @@ class ModelRepositoryAgentsAgent(betterproto2.Message):
     parameters: "dict[str, str]" = betterproto2.field(
         2,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_STRING
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_STRING),
     )
 
 
@@ -1560,9 +1434,7 @@ class ModelResponseCache(betterproto2.Message):
     enable: "bool" = betterproto2.field(1, betterproto2.TYPE_BOOL)
 
 
-default_message_pool.register_message(
-    "inference", "ModelResponseCache", ModelResponseCache
-)
+default_message_pool.register_message("inference", "ModelResponseCache", ModelResponseCache)
 
 
 @dataclass(eq=False, repr=False)
@@ -1582,9 +1454,7 @@ class ModelSequenceBatching(betterproto2.Message):
         4, betterproto2.TYPE_MESSAGE, optional=True, group="strategy_choice"
     )
 
-    max_sequence_idle_microseconds: "int" = betterproto2.field(
-        1, betterproto2.TYPE_UINT64
-    )
+    max_sequence_idle_microseconds: "int" = betterproto2.field(1, betterproto2.TYPE_UINT64)
 
     control_input: "list[ModelSequenceBatchingControlInput]" = betterproto2.field(
         2, betterproto2.TYPE_MESSAGE, repeated=True
@@ -1597,30 +1467,20 @@ class ModelSequenceBatching(betterproto2.Message):
     iterative_sequence: "bool" = betterproto2.field(6, betterproto2.TYPE_BOOL)
 
 
-default_message_pool.register_message(
-    "inference", "ModelSequenceBatching", ModelSequenceBatching
-)
+default_message_pool.register_message("inference", "ModelSequenceBatching", ModelSequenceBatching)
 
 
 @dataclass(eq=False, repr=False)
 class ModelSequenceBatchingControl(betterproto2.Message):
     kind: "ModelSequenceBatchingControlKind" = betterproto2.field(
-        1,
-        betterproto2.TYPE_ENUM,
-        default_factory=lambda: ModelSequenceBatchingControlKind(0),
+        1, betterproto2.TYPE_ENUM, default_factory=lambda: ModelSequenceBatchingControlKind(0)
     )
 
-    int32_false_true: "list[int]" = betterproto2.field(
-        2, betterproto2.TYPE_INT32, repeated=True
-    )
+    int32_false_true: "list[int]" = betterproto2.field(2, betterproto2.TYPE_INT32, repeated=True)
 
-    fp32_false_true: "list[float]" = betterproto2.field(
-        3, betterproto2.TYPE_FLOAT, repeated=True
-    )
+    fp32_false_true: "list[float]" = betterproto2.field(3, betterproto2.TYPE_FLOAT, repeated=True)
 
-    bool_false_true: "list[bool]" = betterproto2.field(
-        5, betterproto2.TYPE_BOOL, repeated=True
-    )
+    bool_false_true: "list[bool]" = betterproto2.field(5, betterproto2.TYPE_BOOL, repeated=True)
 
     data_type: "DataType" = betterproto2.field(
         4, betterproto2.TYPE_ENUM, default_factory=lambda: DataType(0)
@@ -1693,9 +1553,7 @@ class ModelSequenceBatchingState(betterproto2.Message):
         5, betterproto2.TYPE_MESSAGE, repeated=True
     )
 
-    use_same_buffer_for_input_output: "bool" = betterproto2.field(
-        6, betterproto2.TYPE_BOOL
-    )
+    use_same_buffer_for_input_output: "bool" = betterproto2.field(6, betterproto2.TYPE_BOOL)
 
     use_growable_memory: "bool" = betterproto2.field(7, betterproto2.TYPE_BOOL)
 
@@ -1707,17 +1565,13 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class ModelSequenceBatchingStrategyDirect(betterproto2.Message):
-    max_queue_delay_microseconds: "int" = betterproto2.field(
-        1, betterproto2.TYPE_UINT64
-    )
+    max_queue_delay_microseconds: "int" = betterproto2.field(1, betterproto2.TYPE_UINT64)
 
     minimum_slot_utilization: "float" = betterproto2.field(2, betterproto2.TYPE_FLOAT)
 
 
 default_message_pool.register_message(
-    "inference",
-    "ModelSequenceBatching.StrategyDirect",
-    ModelSequenceBatchingStrategyDirect,
+    "inference", "ModelSequenceBatching.StrategyDirect", ModelSequenceBatchingStrategyDirect
 )
 
 
@@ -1729,17 +1583,13 @@ class ModelSequenceBatchingStrategyOldest(betterproto2.Message):
         2, betterproto2.TYPE_INT32, repeated=True
     )
 
-    max_queue_delay_microseconds: "int" = betterproto2.field(
-        3, betterproto2.TYPE_UINT64
-    )
+    max_queue_delay_microseconds: "int" = betterproto2.field(3, betterproto2.TYPE_UINT64)
 
     preserve_ordering: "bool" = betterproto2.field(4, betterproto2.TYPE_BOOL)
 
 
 default_message_pool.register_message(
-    "inference",
-    "ModelSequenceBatching.StrategyOldest",
-    ModelSequenceBatchingStrategyOldest,
+    "inference", "ModelSequenceBatching.StrategyOldest", ModelSequenceBatchingStrategyOldest
 )
 
 
@@ -1770,9 +1620,7 @@ class ModelStatistics(betterproto2.Message):
     response_stats: "dict[str, InferResponseStatistics]" = betterproto2.field(
         9,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE),
     )
 
 
@@ -1786,9 +1634,7 @@ class ModelStatisticsRequest(betterproto2.Message):
     version: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
 
 
-default_message_pool.register_message(
-    "inference", "ModelStatisticsRequest", ModelStatisticsRequest
-)
+default_message_pool.register_message("inference", "ModelStatisticsRequest", ModelStatisticsRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -1822,9 +1668,7 @@ class ModelTensorReshape(betterproto2.Message):
     shape: "list[int]" = betterproto2.field(1, betterproto2.TYPE_INT64, repeated=True)
 
 
-default_message_pool.register_message(
-    "inference", "ModelTensorReshape", ModelTensorReshape
-)
+default_message_pool.register_message("inference", "ModelTensorReshape", ModelTensorReshape)
 
 
 @dataclass(eq=False, repr=False)
@@ -1832,9 +1676,7 @@ class ModelTransactionPolicy(betterproto2.Message):
     decoupled: "bool" = betterproto2.field(1, betterproto2.TYPE_BOOL)
 
 
-default_message_pool.register_message(
-    "inference", "ModelTransactionPolicy", ModelTransactionPolicy
-)
+default_message_pool.register_message("inference", "ModelTransactionPolicy", ModelTransactionPolicy)
 
 
 @dataclass(eq=False, repr=False)
@@ -1859,9 +1701,7 @@ class ModelVersionPolicy(betterproto2.Message):
     )
 
 
-default_message_pool.register_message(
-    "inference", "ModelVersionPolicy", ModelVersionPolicy
-)
+default_message_pool.register_message("inference", "ModelVersionPolicy", ModelVersionPolicy)
 
 
 @dataclass(eq=False, repr=False)
@@ -1869,9 +1709,7 @@ class ModelVersionPolicyAll(betterproto2.Message):
     pass
 
 
-default_message_pool.register_message(
-    "inference", "ModelVersionPolicy.All", ModelVersionPolicyAll
-)
+default_message_pool.register_message("inference", "ModelVersionPolicy.All", ModelVersionPolicyAll)
 
 
 @dataclass(eq=False, repr=False)
@@ -1886,9 +1724,7 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class ModelVersionPolicySpecific(betterproto2.Message):
-    versions: "list[int]" = betterproto2.field(
-        1, betterproto2.TYPE_INT64, repeated=True
-    )
+    versions: "list[int]" = betterproto2.field(1, betterproto2.TYPE_INT64, repeated=True)
 
 
 default_message_pool.register_message(
@@ -1905,9 +1741,7 @@ class ModelWarmup(betterproto2.Message):
     inputs: "dict[str, ModelWarmupInput]" = betterproto2.field(
         3,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE),
     )
 
     count: "int" = betterproto2.field(4, betterproto2.TYPE_UINT32)
@@ -1944,9 +1778,7 @@ class ModelWarmupInput(betterproto2.Message):
     )
 
 
-default_message_pool.register_message(
-    "inference", "ModelWarmup.Input", ModelWarmupInput
-)
+default_message_pool.register_message("inference", "ModelWarmup.Input", ModelWarmupInput)
 
 
 @dataclass(eq=False, repr=False)
@@ -1956,9 +1788,7 @@ class RepositoryIndexRequest(betterproto2.Message):
     ready: "bool" = betterproto2.field(2, betterproto2.TYPE_BOOL)
 
 
-default_message_pool.register_message(
-    "inference", "RepositoryIndexRequest", RepositoryIndexRequest
-)
+default_message_pool.register_message("inference", "RepositoryIndexRequest", RepositoryIndexRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -1998,9 +1828,7 @@ class RepositoryModelLoadRequest(betterproto2.Message):
     parameters: "dict[str, ModelRepositoryParameter]" = betterproto2.field(
         3,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE),
     )
 
 
@@ -2028,9 +1856,7 @@ class RepositoryModelUnloadRequest(betterproto2.Message):
     parameters: "dict[str, ModelRepositoryParameter]" = betterproto2.field(
         3,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE),
     )
 
 
@@ -2054,9 +1880,7 @@ class ServerLiveRequest(betterproto2.Message):
     pass
 
 
-default_message_pool.register_message(
-    "inference", "ServerLiveRequest", ServerLiveRequest
-)
+default_message_pool.register_message("inference", "ServerLiveRequest", ServerLiveRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -2064,9 +1888,7 @@ class ServerLiveResponse(betterproto2.Message):
     live: "bool" = betterproto2.field(1, betterproto2.TYPE_BOOL)
 
 
-default_message_pool.register_message(
-    "inference", "ServerLiveResponse", ServerLiveResponse
-)
+default_message_pool.register_message("inference", "ServerLiveResponse", ServerLiveResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -2074,9 +1896,7 @@ class ServerMetadataRequest(betterproto2.Message):
     pass
 
 
-default_message_pool.register_message(
-    "inference", "ServerMetadataRequest", ServerMetadataRequest
-)
+default_message_pool.register_message("inference", "ServerMetadataRequest", ServerMetadataRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -2085,14 +1905,10 @@ class ServerMetadataResponse(betterproto2.Message):
 
     version: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
 
-    extensions: "list[str]" = betterproto2.field(
-        3, betterproto2.TYPE_STRING, repeated=True
-    )
+    extensions: "list[str]" = betterproto2.field(3, betterproto2.TYPE_STRING, repeated=True)
 
 
-default_message_pool.register_message(
-    "inference", "ServerMetadataResponse", ServerMetadataResponse
-)
+default_message_pool.register_message("inference", "ServerMetadataResponse", ServerMetadataResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -2100,9 +1916,7 @@ class ServerReadyRequest(betterproto2.Message):
     pass
 
 
-default_message_pool.register_message(
-    "inference", "ServerReadyRequest", ServerReadyRequest
-)
+default_message_pool.register_message("inference", "ServerReadyRequest", ServerReadyRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -2110,9 +1924,7 @@ class ServerReadyResponse(betterproto2.Message):
     ready: "bool" = betterproto2.field(1, betterproto2.TYPE_BOOL)
 
 
-default_message_pool.register_message(
-    "inference", "ServerReadyResponse", ServerReadyResponse
-)
+default_message_pool.register_message("inference", "ServerReadyResponse", ServerReadyResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -2122,9 +1934,7 @@ class StatisticDuration(betterproto2.Message):
     ns: "int" = betterproto2.field(2, betterproto2.TYPE_UINT64)
 
 
-default_message_pool.register_message(
-    "inference", "StatisticDuration", StatisticDuration
-)
+default_message_pool.register_message("inference", "StatisticDuration", StatisticDuration)
 
 
 @dataclass(eq=False, repr=False)
@@ -2149,9 +1959,7 @@ class SystemSharedMemoryRegisterResponse(betterproto2.Message):
 
 
 default_message_pool.register_message(
-    "inference",
-    "SystemSharedMemoryRegisterResponse",
-    SystemSharedMemoryRegisterResponse,
+    "inference", "SystemSharedMemoryRegisterResponse", SystemSharedMemoryRegisterResponse
 )
 
 
@@ -2167,14 +1975,10 @@ default_message_pool.register_message(
 
 @dataclass(eq=False, repr=False)
 class SystemSharedMemoryStatusResponse(betterproto2.Message):
-    regions: "dict[str, SystemSharedMemoryStatusResponseRegionStatus]" = (
-        betterproto2.field(
-            1,
-            betterproto2.TYPE_MAP,
-            map_meta=betterproto2.map_meta(
-                betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE
-            ),
-        )
+    regions: "dict[str, SystemSharedMemoryStatusResponseRegionStatus]" = betterproto2.field(
+        1,
+        betterproto2.TYPE_MAP,
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE),
     )
 
 
@@ -2207,9 +2011,7 @@ class SystemSharedMemoryUnregisterRequest(betterproto2.Message):
 
 
 default_message_pool.register_message(
-    "inference",
-    "SystemSharedMemoryUnregisterRequest",
-    SystemSharedMemoryUnregisterRequest,
+    "inference", "SystemSharedMemoryUnregisterRequest", SystemSharedMemoryUnregisterRequest
 )
 
 
@@ -2219,9 +2021,7 @@ class SystemSharedMemoryUnregisterResponse(betterproto2.Message):
 
 
 default_message_pool.register_message(
-    "inference",
-    "SystemSharedMemoryUnregisterResponse",
-    SystemSharedMemoryUnregisterResponse,
+    "inference", "SystemSharedMemoryUnregisterResponse", SystemSharedMemoryUnregisterResponse
 )
 
 
@@ -2230,17 +2030,13 @@ class TraceSettingRequest(betterproto2.Message):
     settings: "dict[str, TraceSettingRequestSettingValue]" = betterproto2.field(
         1,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE),
     )
 
     model_name: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
 
 
-default_message_pool.register_message(
-    "inference", "TraceSettingRequest", TraceSettingRequest
-)
+default_message_pool.register_message("inference", "TraceSettingRequest", TraceSettingRequest)
 
 
 @dataclass(eq=False, repr=False)
@@ -2258,15 +2054,11 @@ class TraceSettingResponse(betterproto2.Message):
     settings: "dict[str, TraceSettingResponseSettingValue]" = betterproto2.field(
         1,
         betterproto2.TYPE_MAP,
-        map_meta=betterproto2.map_meta(
-            betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE
-        ),
+        map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_MESSAGE),
     )
 
 
-default_message_pool.register_message(
-    "inference", "TraceSettingResponse", TraceSettingResponse
-)
+default_message_pool.register_message("inference", "TraceSettingResponse", TraceSettingResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -2657,9 +2449,7 @@ class GrpcInferenceServiceBase(betterproto2_grpclib.ServiceBase):
 
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
 
-    async def server_ready(
-        self, message: "ServerReadyRequest"
-    ) -> "ServerReadyResponse":
+    async def server_ready(self, message: "ServerReadyRequest") -> "ServerReadyResponse":
 
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
 
@@ -2667,15 +2457,11 @@ class GrpcInferenceServiceBase(betterproto2_grpclib.ServiceBase):
 
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
 
-    async def server_metadata(
-        self, message: "ServerMetadataRequest"
-    ) -> "ServerMetadataResponse":
+    async def server_metadata(self, message: "ServerMetadataRequest") -> "ServerMetadataResponse":
 
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
 
-    async def model_metadata(
-        self, message: "ModelMetadataRequest"
-    ) -> "ModelMetadataResponse":
+    async def model_metadata(self, message: "ModelMetadataRequest") -> "ModelMetadataResponse":
 
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
 
@@ -2690,9 +2476,7 @@ class GrpcInferenceServiceBase(betterproto2_grpclib.ServiceBase):
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
         yield ModelStreamInferResponse()
 
-    async def model_config(
-        self, message: "ModelConfigRequest"
-    ) -> "ModelConfigResponse":
+    async def model_config(self, message: "ModelConfigRequest") -> "ModelConfigResponse":
 
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
 
@@ -2756,15 +2540,11 @@ class GrpcInferenceServiceBase(betterproto2_grpclib.ServiceBase):
 
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
 
-    async def trace_setting(
-        self, message: "TraceSettingRequest"
-    ) -> "TraceSettingResponse":
+    async def trace_setting(self, message: "TraceSettingRequest") -> "TraceSettingResponse":
 
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
 
-    async def log_settings(
-        self, message: "LogSettingsRequest"
-    ) -> "LogSettingsResponse":
+    async def log_settings(self, message: "LogSettingsRequest") -> "LogSettingsResponse":
 
         raise grpclib.GRPCError(grpclib.const.Status.UNIMPLEMENTED)
 
@@ -2793,8 +2573,7 @@ class GrpcInferenceServiceBase(betterproto2_grpclib.ServiceBase):
         await stream.send_message(response)
 
     async def __rpc_server_metadata(
-        self,
-        stream: "grpclib.server.Stream[ServerMetadataRequest, ServerMetadataResponse]",
+        self, stream: "grpclib.server.Stream[ServerMetadataRequest, ServerMetadataResponse]"
     ) -> None:
         request = await stream.recv_message()
         assert request is not None
@@ -2802,8 +2581,7 @@ class GrpcInferenceServiceBase(betterproto2_grpclib.ServiceBase):
         await stream.send_message(response)
 
     async def __rpc_model_metadata(
-        self,
-        stream: "grpclib.server.Stream[ModelMetadataRequest, ModelMetadataResponse]",
+        self, stream: "grpclib.server.Stream[ModelMetadataRequest, ModelMetadataResponse]"
     ) -> None:
         request = await stream.recv_message()
         assert request is not None
@@ -2819,8 +2597,7 @@ class GrpcInferenceServiceBase(betterproto2_grpclib.ServiceBase):
         await stream.send_message(response)
 
     async def __rpc_model_stream_infer(
-        self,
-        stream: "grpclib.server.Stream[ModelInferRequest, ModelStreamInferResponse]",
+        self, stream: "grpclib.server.Stream[ModelInferRequest, ModelStreamInferResponse]"
     ) -> None:
         request = stream.__aiter__()
         await self._call_rpc_handler_server_stream(
@@ -2838,8 +2615,7 @@ class GrpcInferenceServiceBase(betterproto2_grpclib.ServiceBase):
         await stream.send_message(response)
 
     async def __rpc_model_statistics(
-        self,
-        stream: "grpclib.server.Stream[ModelStatisticsRequest, ModelStatisticsResponse]",
+        self, stream: "grpclib.server.Stream[ModelStatisticsRequest, ModelStatisticsResponse]"
     ) -> None:
         request = await stream.recv_message()
         assert request is not None
@@ -2847,8 +2623,7 @@ class GrpcInferenceServiceBase(betterproto2_grpclib.ServiceBase):
         await stream.send_message(response)
 
     async def __rpc_repository_index(
-        self,
-        stream: "grpclib.server.Stream[RepositoryIndexRequest, RepositoryIndexResponse]",
+        self, stream: "grpclib.server.Stream[RepositoryIndexRequest, RepositoryIndexResponse]"
     ) -> None:
         request = await stream.recv_message()
         assert request is not None
