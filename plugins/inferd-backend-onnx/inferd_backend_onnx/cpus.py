@@ -1,0 +1,63 @@
+"""
+How many CPUs this process may really use.
+
+ONNX Runtime starts one thread per core of the host, which in a container with a quota of
+two CPUs on a machine of 64 means 62 threads that only get each other throttled.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+_NO_LIMIT: Final = ("max", "-1")
+
+
+def usable_cpus(root: Path = Path("/")) -> int:
+    """
+    Return the CPUs in this process's affinity mask, or its cgroup's quota if that is less.
+
+    A quota is rounded down: a thread for the fraction would use up the quota of the others.
+
+    Args:
+        root: Where ``/proc`` and ``/sys`` are.
+    """
+    quotas = [max(1, int(quota)) for quota in _quotas(root)]
+    return min([_affinity(), *quotas])
+
+
+def _affinity() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """Yield the CPU quotas of this process's cgroups and of the groups around them."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        group = PurePosixPath(path.lstrip("/"))
+        # Version 2 has one hierarchy without a name, version 1 one per set of controllers.
+        if not controllers:
+            files = ["cpu.max"]
+        elif "cpu" in controllers.split(","):
+            files = ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+        else:
+            continue
+        base = root / "sys/fs/cgroup" / controllers
+        # Inside a container the group's own path may not be mounted, but its root is.
+        for folder in (group, *group.parents):
+            yield from _quota([base / folder / file for file in files])
+
+
+def _quota(files: list[Path]) -> Iterator[float]:
+    try:
+        words = " ".join(file.read_text() for file in files).split()
+    except OSError:
+        return
+    if words[0] not in _NO_LIMIT:
+        yield int(words[0]) / int(words[1])

@@ -1,0 +1,90 @@
+"""
+BYTES inputs for ONNX Runtime.
+
+ONNX strings are UTF-8, and ONNX Runtime takes :class:`str` only: it writes the *repr* of a
+:class:`bytes` element into the tensor, and reads past the end of NumPy's fixed-width
+``S`` strings and stops at their first NUL (1.32). So elements are decoded, which keeps
+NULs, and an element that is no UTF-8 is its own request's error.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferd.backend import Batch
+from inferd.errors import InvalidRequest
+
+Array = npt.NDArray[Any]
+
+# Half the time of a list comprehension over the elements (1.3 us for 16, against 3.3).
+_decode = np.frompyfunc(bytes.decode, 1, 1)
+
+
+def decode_inputs(batch: Batch, names: Iterable[str], model_name: str) -> dict[str, Array]:
+    """
+    Return the batch's inputs with the named ones decoded to :class:`str`.
+
+    A request with bytes that are not UTF-8 is failed alone; the others go on.
+
+    Raises:
+        InvalidRequest: No request of the batch is left.
+    """
+    given = [name for name in names if name in batch.inputs]
+    feed = dict(batch.inputs)
+    try:
+        for name in given:
+            feed[name] = _decoded(feed[name])
+    except UnicodeDecodeError:
+        for name, array in _refuse_rows(batch, given, model_name).items():
+            feed[name] = _decoded(array)
+    return feed
+
+
+def _decoded(array: Array) -> Array:
+    # A scalar comes out of the decoder as a bare str.
+    return np.asarray(_decode(array), dtype=object)
+
+
+def _refuse_rows(batch: Batch, names: Sequence[str], model_name: str) -> dict[str, Array]:
+    """Fail the requests that are not text and return the inputs with other rows in their place."""
+    errors = {
+        index: InvalidRequest(
+            f"input '{name}' of model '{model_name}' holds bytes that are not UTF-8, "
+            "which the strings of an ONNX model are"
+        )
+        for name in names
+        for index, rows in enumerate(_rows(batch))
+        if not _is_text(batch.inputs[name][rows])
+    }
+    usable = next((i for i in range(len(batch.requests)) if i not in errors), None)
+    if usable is None:
+        raise next(iter(errors.values()))
+    # Rows of a request that does run cannot make the graph fail for the others.
+    rows = list(_rows(batch))
+    inputs = {name: batch.inputs[name].copy() for name in names}
+    for index, error in errors.items():
+        batch.fail(index, error)
+        for array in inputs.values():
+            array[rows[index]] = array[rows[usable]][:1]
+    return inputs
+
+
+def _rows(batch: Batch) -> Iterable[slice | Any]:
+    """Yield which part of the inputs belongs to each request."""
+    if len(batch.requests) == 1:
+        yield ...
+        return
+    start = 0
+    for request in batch.requests:
+        yield slice(start, start + request.batch_size)
+        start += request.batch_size
+
+
+def _is_text(array: Array) -> bool:
+    try:
+        _decode(array)
+    except UnicodeDecodeError:
+        return False
+    return True
