@@ -54,8 +54,6 @@ def parse_text(text: str, source: str) -> ModelConfig:
         raise LoadFailed(
             f"failed to read text proto from {source}: {where}{_explain(str(error))}"
         ) from error
-    except ValueError as error:
-        raise LoadFailed(f"failed to read text proto from {source}: {error}") from error
 
 
 def parse_json(text: str, source: str) -> ModelConfig:
@@ -77,8 +75,6 @@ def parse_json(text: str, source: str) -> ModelConfig:
     message = _message_class()()
     try:
         document = json.loads(text, object_pairs_hook=_unique_keys)
-        if not isinstance(document, dict):
-            raise _JsonError("expected an object")
         json_format.ParseDict(
             _canonical_message(message.DESCRIPTOR, document, ""), message, descriptor_pool=_pool()
         )
@@ -139,7 +135,7 @@ def _explain(reason: str) -> str:
         return f"Unknown field '{match[2]}' of {_suggest(descriptor, match[2])}"
     if match := _UNKNOWN_VALUE.search(reason):
         names = _pool().FindEnumTypeByName(match[1]).values_by_name
-        return reason + _did_you_mean(match[2], names)
+        return reason.removesuffix(".") + _did_you_mean(match[2], names)
     return reason
 
 
@@ -165,8 +161,10 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _canonical_message(descriptor: "Descriptor", value: Any, path: str) -> Any:
     """Return the JSON value with enum names in upper case; refuse unknown fields."""
+    if value is None and path:
+        return None
     if not isinstance(value, dict):
-        return value
+        raise _JsonError(f"'{path}' must be an object" if path else "expected an object")
     fields = {field.camelcase_name: field for field in descriptor.fields}
     fields.update(descriptor.fields_by_name)
     canonical = {}
@@ -180,8 +178,12 @@ def _canonical_message(descriptor: "Descriptor", value: Any, path: str) -> Any:
 
 
 def _canonical_field(field: "FieldDescriptor", value: Any, path: str) -> Any:
-    if isinstance(value, list):
-        return [_canonical_field(field, item, f"{path}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, list) and not field.has_presence:
+        return [_canonical_item(field, item, f"{path}[{i}]") for i, item in enumerate(value)]
+    return _canonical_item(field, value, path)
+
+
+def _canonical_item(field: "FieldDescriptor", value: Any, path: str) -> Any:
     if field.enum_type is not None:
         return value.upper().replace("-", "_") if isinstance(value, str) else value
     if field.message_type is None:
@@ -191,7 +193,7 @@ def _canonical_field(field: "FieldDescriptor", value: Any, path: str) -> Any:
     if not isinstance(value, dict):
         return value
     of_value = field.message_type.fields_by_name["value"]
-    return {key: _canonical_field(of_value, item, f"{path}[{key}]") for key, item in value.items()}
+    return {key: _canonical_item(of_value, item, f"{path}[{key}]") for key, item in value.items()}
 
 
 def _is_map(field: "FieldDescriptor") -> bool:

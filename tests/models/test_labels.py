@@ -56,7 +56,7 @@ def test_a_label_file_that_cannot_be_opened_is_named(
 
 def test_a_name_no_file_can_have_is_named(tmp_path: Path) -> None:
     """A label file name with a NUL byte fails the model's load, not the server."""
-    with pytest.raises(LoadFailed, match="failed to read label file .*null"):
+    with pytest.raises(LoadFailed, match=r"failed to read label file .*null"):
         read_labels(tmp_path, "a\0b")
 
 
