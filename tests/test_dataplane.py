@@ -1,0 +1,229 @@
+"""The protocol's operations, on real models of the identity backend."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from inferd.backends.loader import BackendLoader
+from inferd.dataplane import EXTENSIONS, DataPlane, Identity
+from inferd.errors import InvalidRequest, LoadFailed, NotFound, PollFailed, Unavailable
+from inferd.models.loader import LoaderSettings, ModelLoader
+from inferd.models.registry import ModelRegistry
+from inferd.protocol.messages import InferRequest, RequestedOutput
+from inferd.protocol.tensors import Tensor
+from inferd.repository.catalog import Catalog
+
+CONFIG = """
+backend: "identity"
+max_batch_size: 4
+version_policy { all { } }
+input { name: "INPUT0" data_type: TYPE_FP32 dims: [ 3 ] }
+output { name: "OUTPUT0" data_type: TYPE_FP32 dims: [ 3 ] label_filename: "labels.txt" }
+"""
+
+
+@pytest.fixture(name="repository")
+def _repository(tmp_path):
+    """A repository with one model of two versions."""
+    for version in ("1", "2"):
+        (tmp_path / "m" / version).mkdir(parents=True)
+    (tmp_path / "m" / "config.pbtxt").write_text(CONFIG)
+    (tmp_path / "m" / "labels.txt").write_text("cat\ndog\nowl\n")
+    return tmp_path
+
+
+@pytest.fixture(name="planes")
+async def _planes(repository):
+    """Make data planes over the repository."""
+    catalog = Catalog([repository])
+    with ThreadPoolExecutor(2) as executor:
+        registry = ModelRegistry(
+            catalog, ModelLoader(BackendLoader({}), LoaderSettings()), executor
+        )
+
+        def plane(**more):
+            return DataPlane(registry, catalog, Identity("triton", "1.2"), **more)
+
+        yield plane
+        await registry.close()
+
+
+@pytest.fixture(name="plane")
+async def _plane(planes):
+    """A data plane that clients may control, with the model loaded."""
+    plane = planes(explicit_control=True)
+    await plane.load_model("m")
+    return plane
+
+
+def ask(*values, outputs=(), **more):
+    """Return a request of one row."""
+    array = np.array([values], np.float32)
+    tensor = Tensor("INPUT0", "FP32", array.shape, raw=array.tobytes())
+    return InferRequest("m", {"INPUT0": tensor}, outputs=outputs, **more)
+
+
+class TestServer:
+    """What the server says of itself."""
+
+    def test_it_is_live_and_names_its_extensions(self, planes):
+        """The reply never changes."""
+        metadata = planes().server_metadata()
+
+        assert planes().is_live()
+        assert (metadata.name, metadata.version) == ("triton", "1.2")
+        assert metadata.extensions == list(EXTENSIONS)
+
+    async def test_it_is_ready_when_every_model_is(self, plane, repository):
+        """Unless readiness is not strict."""
+        assert plane.is_ready()
+        (repository / "bad" / "1").mkdir(parents=True)
+        with pytest.raises(LoadFailed):
+            await plane.load_model("bad")
+
+        assert not plane.is_ready()
+
+    async def test_without_strict_readiness_a_failed_model_does_not_count(self, planes, repository):
+        """The server answers for the others."""
+        (repository / "bad" / "1").mkdir(parents=True)
+        plane = planes(explicit_control=True, strict_readiness=False)
+        with pytest.raises(LoadFailed):
+            await plane.load_model("bad")
+
+        assert plane.is_ready()
+
+    def test_it_is_not_ready_once_it_stops(self, planes):
+        """But still live."""
+        plane = planes()
+        plane.stop_accepting()
+
+        assert (plane.is_live(), plane.is_ready()) == (True, False)
+
+
+class TestModel:
+    """What a model says of itself."""
+
+    def test_readiness(self, plane):
+        """Unknown models and versions are simply not ready."""
+        answers = [
+            plane.is_model_ready(*key) for key in (("m", ""), ("m", "1"), ("m", "9"), ("x", ""))
+        ]
+
+        assert answers == [True, True, False, False]
+        with pytest.raises(InvalidRequest):
+            plane.is_model_ready("m", "abc")
+
+    def test_metadata(self, plane):
+        """All ready versions, or the one asked for; shapes with the batch dimension."""
+        metadata = plane.model_metadata("m", "")
+
+        assert (metadata.versions, metadata.platform) == (["1", "2"], "identity")
+        assert metadata.inputs[0].shape == [-1, 3]
+        assert metadata.outputs[0].datatype == "FP32"
+        assert plane.model_metadata("m", "1").versions == ["1"]
+        assert plane.signature("m", "").max_batch_size == 4
+
+    def test_config_is_a_copy(self, plane):
+        """A client of the object cannot change the model."""
+        plane.model_config("m", "").max_batch_size = 99
+
+        assert plane.model_config("m", "").max_batch_size == 4
+
+    async def test_statistics(self, plane):
+        """Of one version, of all versions, of all models."""
+        await plane.infer(ask(1, 2, 3, model_version="1"))
+        counts = [one.inference_count for one in plane.model_statistics("m", "")]
+
+        assert counts == [1, 0]
+        assert [one.version for one in plane.model_statistics("", "")] == ["1", "2"]
+        assert [one.version for one in plane.model_statistics("m", "2")] == ["2"]
+
+    @pytest.mark.parametrize(
+        ("name", "version", "text"),
+        [
+            ("x", "", "requested model 'x' is not available"),
+            ("m", "9", "requested model version is not available for model 'm'"),
+        ],
+    )
+    def test_statistics_of_what_does_not_serve(self, plane, name, version, text):
+        """The texts are the reference's."""
+        with pytest.raises(InvalidRequest, match=text):
+            plane.model_statistics(name, version)
+
+
+class TestInfer:
+    """Inference."""
+
+    async def test_the_newest_version_answers(self, plane):
+        """With its number."""
+        response = await plane.infer(ask(1, 2, 3, id="r"))
+
+        assert (response.model_version, response.id) == ("2", "r")
+        assert response.outputs[0].array().tolist() == [[1, 2, 3]]
+
+    async def test_a_request_that_does_not_fit_is_refused(self, plane):
+        """Before it is queued."""
+        with pytest.raises(InvalidRequest, match="unexpected shape"):
+            await plane.infer(ask(1, 2))
+        with pytest.raises(NotFound):
+            await plane.infer(ask(1, 2, 3, model_version="7"))
+
+    async def test_classification_uses_the_models_labels(self, plane):
+        """Best first; the tensor itself stays available beside it."""
+        response = await plane.infer(
+            ask(1, 3, 2, outputs=[RequestedOutput("OUTPUT0", classification=2)])
+        )
+        (output,) = response.outputs
+
+        assert (output.datatype, output.shape) == ("BYTES", (1, 2))
+        assert output.array().tolist() == [[b"3.000000:1:dog", b"2.000000:2:owl"]]
+
+
+class TestControl:
+    """The repository API."""
+
+    @pytest.mark.parametrize("call", ["load_model", "unload_model"])
+    async def test_only_the_explicit_mode_allows_it(self, planes, call):
+        """The text is the reference's, whatever the mode."""
+        with pytest.raises(Unavailable, match="explicit model load / unload is not allowed if"):
+            await getattr(planes(), call)("m")
+
+    @pytest.mark.parametrize("name", ["", "../m", "a/b"])
+    async def test_a_name_that_is_no_name(self, plane, name):
+        """Nothing outside the repository can be named."""
+        with pytest.raises(InvalidRequest):
+            await plane.load_model(name)
+
+    async def test_files_need_a_config(self, plane):
+        """The text is the reference's."""
+        with pytest.raises(InvalidRequest, match="'config' must be specified for model file over"):
+            await plane.load_model("m", files={"1/a": b""})
+
+    async def test_a_model_that_is_nowhere(self, plane):
+        """There is nothing to load."""
+        with pytest.raises(PollFailed):
+            await plane.load_model("x")
+
+    async def test_the_index_lists_everything(self, plane, repository):
+        """Loaded, failed, unloaded and never loaded."""
+        (repository / "bad" / "1").mkdir(parents=True)
+        (repository / "new" / "1").mkdir(parents=True)
+        with pytest.raises(LoadFailed):
+            await plane.load_model("bad")
+        rows = [(one.name, one.version, one.state) for one in plane.repository_index(False)]
+
+        assert rows == [
+            ("bad", "", "UNAVAILABLE"),
+            ("m", "1", "READY"),
+            ("m", "2", "READY"),
+            ("new", "", ""),
+        ]
+        assert [one.version for one in plane.repository_index(True)] == ["1", "2"]
+
+    async def test_an_unloaded_model_is_listed_with_its_reason(self, plane):
+        """Once the last request is answered."""
+        await plane.unload_model("m", unload_dependents=True)
+
+        assert {one.state for one in plane.repository_index(False)} <= {"UNLOADING", "UNAVAILABLE"}
+        assert not plane.is_model_ready("m", "")
