@@ -7,19 +7,23 @@ Tensors travel in the binary tensor data extension, in both directions.
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import aiohttp
+from betterproto2 import Message
 
 from inferd._generated.inference import (
     ModelConfig,
     ModelMetadataResponse,
+    RepositoryIndexResponse,
     RepositoryIndexResponseModelIndex,
 )
 from inferd.cli.clients.client import Client, ClientError
 from inferd.protocol.messages import InferRequest, InferResponse, ParameterValue, RequestedOutput
 from inferd.protocol.tensors import Buffer, Tensor
+
+_M = TypeVar("_M", bound=Message)
 
 _HEADER_LENGTH = "Inference-Header-Content-Length"
 
@@ -43,20 +47,17 @@ class HttpClient(Client):
     async def model_metadata(self, name: str, version: str = "") -> ModelMetadataResponse:
         """Return the inputs and outputs of a model."""
         found = await self._json("GET", _model_path(name, version))
-        return ModelMetadataResponse.from_dict(found, ignore_unknown_fields=True)
+        return _message(ModelMetadataResponse, found)
 
     async def model_config(self, name: str, version: str = "") -> ModelConfig:
         """Return a model's config."""
         found = await self._json("GET", _model_path(name, version) + "/config")
-        return ModelConfig.from_dict(found, ignore_unknown_fields=True)
+        return _message(ModelConfig, found)
 
     async def repository_index(self) -> list[RepositoryIndexResponseModelIndex]:
         """Return every version of every model in the server's repositories."""
         found = await self._json("POST", "/v2/repository/index")
-        return [
-            RepositoryIndexResponseModelIndex.from_dict(entry, ignore_unknown_fields=True)
-            for entry in found
-        ]
+        return _message(RepositoryIndexResponse, {"models": found}).models
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """Send one request and return its response."""
@@ -64,7 +65,8 @@ class HttpClient(Client):
         headers = {_HEADER_LENGTH: str(len(head)), "Content-Type": "application/octet-stream"}
         path = _model_path(request.model_name, request.model_version) + "/infer"
         received, body = await self._call("POST", path, b"".join((head, *blobs)), headers)
-        head_length = int(received.get(_HEADER_LENGTH, len(body)))
+        given = received.get(_HEADER_LENGTH, "")
+        head_length = int(given) if given.isdecimal() else len(body)
         return decode_response(_parse(body[:head_length]), memoryview(body)[head_length:])
 
     async def _json(self, method: str, path: str) -> Any:
@@ -165,6 +167,14 @@ def _output(output: RequestedOutput) -> dict[str, Any]:
 def _model_path(name: str, version: str) -> str:
     path = f"/v2/models/{quote(name, safe='')}"
     return f"{path}/versions/{quote(version, safe='')}" if version else path
+
+
+def _message(kind: type[_M], document: Any) -> _M:
+    """Return a message of its JSON, ignoring fields that newer servers may have."""
+    try:
+        return kind.from_dict(document, ignore_unknown_fields=True)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ClientError(f"the server's answer is not what it should be: {error}") from error
 
 
 def _parse(body: bytes) -> Any:
