@@ -19,6 +19,8 @@ _LINGER_SECONDS: Final = 2.0
 """How long the rest of a refused body is read and dropped, so that the answer gets through."""
 _CLOSE_SECONDS: Final = 1.0
 """How long answers that are already on their way may take when the server closes."""
+_CANCEL_SECONDS: Final = 0.01
+"""How long requests that outlived the grace period are waited for."""
 
 
 class HttpServer:
@@ -46,6 +48,7 @@ class HttpServer:
         self._address = address
         self._port = port
         self._reuse_port = reuse_port
+        self._server: web.Server | None = None
         self._runner: web.ServerRunner | None = None
         self._in_flight = 0
         self._stopping = False
@@ -63,7 +66,7 @@ class HttpServer:
         Raises:
             OSError: The address is not available.
         """
-        server = web.Server(
+        self._server = server = web.Server(
             self._handle,
             handler_cancellation=True,
             access_log=None,
@@ -97,7 +100,8 @@ class HttpServer:
                 async with asyncio.timeout(grace_seconds):
                     await self._drained.wait()
             except TimeoutError:
-                pass
+                assert self._server is not None
+                await self._server.shutdown(_CANCEL_SECONDS)
         await self._close()
 
     async def _close(self) -> None:
