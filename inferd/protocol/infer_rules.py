@@ -23,7 +23,7 @@ from inferd.protocol.infer_protobuf import (
     RequestMessage,
 )
 from inferd.protocol.messages import InferRequest, RequestedOutput
-from inferd.protocol.tensors import Tensor
+from inferd.protocol.tensors import Array, Tensor
 from inferd.protocol.wire import Buffer
 
 SHARED_MEMORY_DISABLED: Final = (
@@ -134,9 +134,10 @@ def _raw(contents: Contents, datatype: str, itemsize: int) -> Buffer:
     """Narrow integers as a C cast does: the low bytes are kept."""
     if not isinstance(contents, np.ndarray):
         return contents
-    if datatype == "BOOL":
-        return memoryview((contents != 0).view(np.uint8))
-    return memoryview(contents.astype(f"<u{itemsize}").view(np.uint8))
+    is_bool = datatype == "BOOL"
+    elements: Array = contents != 0 if is_bool else contents.astype(f"<u{itemsize}")
+    octets: memoryview = elements.view(np.uint8).data
+    return octets
 
 
 def _apply_parameters(request: InferRequest, parameters: Parameters) -> None:

@@ -1,0 +1,171 @@
+"""
+One call as the services see it: messages in, messages out, metadata, deadline.
+
+Has the interface of ``grpclib.server.Stream`` that handlers use, so that grpclib's
+service objects, generated or ours, run on it unchanged.
+"""
+
+import asyncio
+from typing import Any, Final
+
+from grpclib.const import Handler, Status
+from grpclib.metadata import decode_bin_value, decode_timeout, encode_grpc_message
+from h2.errors import ErrorCodes
+from multidict import MultiDict
+
+from inferd.errors import InvalidRequest
+from inferd.frontends.grpc import compression
+from inferd.frontends.grpc.codec import InferenceCodec
+from inferd.frontends.grpc.protocol import CallStream
+
+Headers = list[tuple[str, str]]
+
+_PREFIX_BYTES: Final = 5
+_INLINE_INFLATE_BYTES: Final = 4096
+"""Compressed messages up to this size are inflated on the loop: at most some 4 MiB come out."""
+
+_RESPONSE_HEADERS: Final = (
+    (":status", "200"),
+    ("content-type", "application/grpc"),
+    ("grpc-accept-encoding", compression.ACCEPTED),
+)
+_SPECIAL_HEADERS: Final = frozenset({"te", "content-type", "user-agent"})
+
+
+class Call:
+    """
+    One call.
+
+    Args:
+        stream: Its HTTP/2 stream.
+        headers: The request headers, pseudo-headers included.
+        codec: Encodes and decodes the messages.
+        max_message_bytes: The largest message taken, in bytes, after decompression.
+
+    Attributes:
+        metadata: What the client sent beside the messages.
+        timeout_seconds: How long the client waits; ``None`` is for ever.
+    """
+
+    def __init__(
+        self, stream: CallStream, headers: Headers, codec: InferenceCodec, max_message_bytes: int
+    ) -> None:
+        self.metadata: MultiDict[str | bytes] = MultiDict()
+        self.timeout_seconds: float | None = None
+        self._stream = stream
+        self._headers = headers
+        self._codec = codec
+        self._max_message_bytes = max_message_bytes
+        self._headers_sent = False
+
+    def open(self, method: Handler) -> None:
+        """
+        Make the call ready for a method.
+
+        Raises:
+            InvalidRequest: The metadata or the timeout cannot be read.
+        """
+        self._method = method
+        self.timeout_seconds = _timeout(self._headers)
+        self.metadata = _metadata(self._headers)
+
+    async def recv_message(self) -> Any:
+        """
+        Return the next message, or ``None`` at the end of a stream of them.
+
+        Raises:
+            GRPCError: It is too large or cannot be decompressed.
+            InvalidRequest: It cannot be decoded, is cut short or missing.
+        """
+        prefix = await self._stream.recv_data(_PREFIX_BYTES)
+        if not prefix and self._method.cardinality.client_streaming:
+            return None
+        if len(prefix) < _PREFIX_BYTES:
+            raise InvalidRequest("the call ended without a complete request message")
+        size = int.from_bytes(prefix[1:], "big")
+        if size > self._max_message_bytes:
+            raise compression.too_large(size, self._max_message_bytes)
+        body = await self._stream.recv_data(size)
+        if len(body) < size:
+            raise InvalidRequest(f"the call ended after {len(body)} of a message's {size} bytes")
+        if prefix[0]:
+            body = await self._inflate(body)
+        return self._codec.decode(body, self._method.request_type)
+
+    async def _inflate(self, body: bytes) -> bytes:
+        encoding = next((value for key, value in self._headers if key == "grpc-encoding"), "")
+        compression.check_encoding(encoding)
+        if len(body) <= _INLINE_INFLATE_BYTES:
+            return compression.inflate(body, encoding, self._max_message_bytes)
+        return await asyncio.to_thread(compression.inflate, body, encoding, self._max_message_bytes)
+
+    async def send_message(self, message: Any) -> None:
+        """
+        Send a message.
+
+        Raises:
+            InferdError: It cannot be encoded; nothing was sent.
+        """
+        buffers = self._codec.encode_buffers(message, self._method.reply_type)
+        size = sum(map(len, buffers))
+        if not self._headers_sent:
+            await self._stream.send_headers(list(_RESPONSE_HEADERS))
+            self._headers_sent = True
+        await self._stream.send_buffers([b"\0" + size.to_bytes(4, "big"), *buffers])
+
+    async def finish(self, status: Status, message: str | None = None) -> None:
+        """End the call with a status; with an error, whatever the client still sends is dropped."""
+        trailers = [] if self._headers_sent else list(_RESPONSE_HEADERS)
+        trailers.append(("grpc-status", str(status.value)))
+        if message:
+            trailers.append(("grpc-message", encode_grpc_message(message)))
+        await self._end(trailers, is_error=status is not Status.OK)
+
+    async def refuse(self, http_status: str, message: str) -> None:
+        """End a request that is no gRPC call."""
+        headers = [
+            (":status", http_status),
+            ("grpc-status", str(Status.UNKNOWN.value)),
+            ("grpc-message", encode_grpc_message(message)),
+        ]
+        await self._end(headers, is_error=True)
+
+    async def _end(self, headers: Headers, *, is_error: bool) -> None:
+        await self._stream.send_headers(headers, end_stream=True)
+        if is_error and self._stream.closable:
+            self._stream.reset_nowait(ErrorCodes.NO_ERROR)
+
+    def __aiter__(self) -> "Call":
+        return self
+
+    async def __anext__(self) -> Any:
+        message = await self.recv_message()
+        if message is None:
+            raise StopAsyncIteration
+        return message
+
+
+def _timeout(headers: Headers) -> float | None:
+    values = [value for key, value in headers if key == "grpc-timeout"]
+    try:
+        return min(map(decode_timeout, values), default=None)
+    except ValueError:
+        raise InvalidRequest(f"invalid grpc-timeout '{values[0]}'") from None
+
+
+def _metadata(headers: Headers) -> "MultiDict[str | bytes]":
+    metadata: MultiDict[str | bytes] = MultiDict()
+    for key, value in headers:
+        if key[0] == ":" or key.startswith("grpc-") or key in _SPECIAL_HEADERS:
+            continue
+        if not (key.isascii() and value.isascii()):
+            raise InvalidRequest(f"metadata {key!a} is not ASCII")
+        metadata.add(key, _binary(key, value) if key.endswith("-bin") else value)
+    return metadata
+
+
+def _binary(key: str, value: str) -> bytes:
+    try:
+        return bytes(decode_bin_value(value.encode()))
+    except ValueError:
+        raise InvalidRequest(f"metadata '{key}' is not base64") from None
