@@ -7,7 +7,8 @@ tests match on them.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NoReturn
 
 from inferd._generated.inference import ModelConfig, ModelInput, ModelOutput
 from inferd.errors import InvalidRequest
@@ -38,6 +39,7 @@ class TensorSpec:
         optional: Whether a request may leave the input out.
         ragged: Whether requests with different shapes may share a batch.
         label_filename: The file of class labels of an output, or ``""``.
+        fixed_bytes: Bytes per row when that is the same for every request, else 0.
     """
 
     name: str
@@ -48,6 +50,11 @@ class TensorSpec:
     optional: bool = False
     ragged: bool = False
     label_filename: str = ""
+    fixed_bytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        fixed = 0 if -1 in self.dims else math.prod(self.dims) * self.itemsize
+        object.__setattr__(self, "fixed_bytes", fixed)
 
     @property
     def is_variable(self) -> bool:
@@ -124,26 +131,33 @@ class Signature:
                 datatype, shape or size, or the batch is too large.
         """
         self._check_outputs(request)
-        self._check_names(request)
+        inputs = request.inputs
+        if inputs.keys() != self.inputs.keys():
+            self._check_names(request)
+        batches = self.batches
         rows: int | None = None
-        for name, tensor in request.inputs.items():
+        for name, tensor in inputs.items():
             spec = self.inputs[name]
-            self._check_datatype(request, spec, tensor)
-            shape: Sequence[int] = tensor.shape
-            if self.batches:
-                rows = self._check_rows(request, tensor, rows)
+            shape = tensor.shape
+            if batches:
+                if not shape or (rows is not None and shape[0] != rows):
+                    self._check_datatype(request, spec, tensor)
+                    self._check_rows(request, tensor, rows)
+                rows = shape[0]
                 shape = shape[1:]
-            self._check_shape(request, spec, tensor, shape)
-            self._check_size(request, spec, tensor)
+            if not _is_plain(spec, tensor, shape, 1 if rows is None else rows):
+                self._check_datatype(request, spec, tensor)
+                self._check_shape(request, spec, tensor, shape)
+                self._check_size(request, spec, tensor)
         request.batch_size = 1 if rows is None else rows
-        if self.batches and not 0 <= request.batch_size <= self.max_batch_size:
+        if batches and not 0 <= request.batch_size <= self.max_batch_size:
             self._refuse(
                 request,
                 f"inference request batch-size must be <= {self.max_batch_size} "
                 f"for '{self.model_name}'",
             )
 
-    def _refuse(self, request: InferRequest, text: str) -> None:
+    def _refuse(self, request: InferRequest, text: str) -> NoReturn:
         raise InvalidRequest(f"[request id: {request.id or '<id_unknown>'}] {text}")
 
     def _check_outputs(self, request: InferRequest) -> None:
@@ -184,7 +198,7 @@ class Signature:
                 f"'{self.model_name}' expects '{spec.datatype}'",
             )
 
-    def _check_rows(self, request: InferRequest, tensor: Tensor, rows: int | None) -> int:
+    def _check_rows(self, request: InferRequest, tensor: Tensor, rows: int | None) -> None:
         if not tensor.shape:
             self._refuse(
                 request,
@@ -197,7 +211,6 @@ class Signature:
                 f"input '{tensor.name}' batch size does not match other inputs for "
                 f"'{self.model_name}'",
             )
-        return tensor.shape[0]
 
     def _check_shape(
         self, request: InferRequest, spec: TensorSpec, tensor: Tensor, shape: Sequence[int]
@@ -263,6 +276,13 @@ class Signature:
                 request, f"expected {expected} string elements {where}, got {len(elements)}"
             )
         tensor.set_elements(elements)
+
+
+def _is_plain(spec: TensorSpec, tensor: Tensor, shape: tuple[int, ...], rows: int) -> bool:
+    """Whether a tensor fits at first sight; the hot path's only look at it."""
+    if shape != spec.dims or tensor.datatype != spec.datatype or not spec.fixed_bytes or rows < 0:
+        return False
+    return not tensor.has_raw or len(tensor.raw()) == rows * spec.fixed_bytes
 
 
 def _quoted(names: Iterable[str]) -> str:
