@@ -38,9 +38,11 @@ def _check_devices(group: ModelInstanceGroup, place: str, gpu_count: int) -> Non
     if group.kind == ModelInstanceGroupKind.GPU:
         _check_gpus(group, place, gpu_count)
     elif group.kind not in (ModelInstanceGroupKind.CPU, ModelInstanceGroupKind.MODEL):
-        raise LoadFailed(f"{place} has unexpected kind {group.kind.proto_name or int(group.kind)}")
+        raise LoadFailed(f"{place} has unexpected kind {_kind_name(group.kind)}")
     elif group.gpus:
-        raise LoadFailed(f"{place} has kind {group.kind.proto_name} but specifies one or more GPUs")
+        raise LoadFailed(
+            f"{place} has kind {_kind_name(group.kind)} but specifies one or more GPUs"
+        )
 
 
 def _check_gpus(group: ModelInstanceGroup, place: str, gpu_count: int) -> None:
@@ -54,6 +56,11 @@ def _check_gpus(group: ModelInstanceGroup, place: str, gpu_count: int) -> None:
                 "minimum required CUDA compute compatibility of "
                 f"{_MINIMUM_COMPUTE_CAPABILITY} are: {', '.join(map(str, range(gpu_count)))}"
             )
+
+
+def _kind_name(kind: ModelInstanceGroupKind) -> str:
+    """Return the config's name; betterproto2 has none for a number the schema lacks."""
+    return f"KIND_{kind.name}" if kind.name else str(int(kind))
 
 
 def _check_profiles(group: ModelInstanceGroup, place: str, platform: str) -> None:
