@@ -32,12 +32,14 @@ class Launcher:
 
     Attributes:
         stream: The ``cuda.core`` stream everything is launched on.
+        device_name: What the GPU calls itself.
     """
 
     def __init__(self, ordinal: int) -> None:
         self._device = cuda_core().Device(ordinal)
         self._device.set_current()
         self.stream = self._device.create_stream()
+        self.device_name: str = self._device.name
         capability = self._device.compute_capability
         self._kernels = {
             name: _load(name, (capability.major, capability.minor)) for name in KERNEL_NAMES
