@@ -80,7 +80,7 @@ def weight_file(torch_stub):
         for item in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, records, [*storages]):
             StatePickler(file, protocol=2).dump(item)
         for array in storages.values():
-            file.write(struct.pack("<q", array.size) + array.tobytes(order="K"))
+            file.write(struct.pack("<q", array.size) + array.tobytes(order="A"))
         return file.getvalue()
 
     return write

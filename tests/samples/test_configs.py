@@ -1,18 +1,18 @@
 """Tests of the config.pbtxt texts of the samples."""
 
+from pathlib import Path
+
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
 import inferd._generated
 from inferd.samples import configs
 
-TEXTS = {name.lower(): text for name, text in vars(configs).items() if name.isupper()}
+TEXTS = {name.lower(): text for name, text in vars(configs).items() if name[0].isupper()}
 
 
 def parse(text):
     """Return a config as Google's text format parser reads it, unknown fields refused."""
-    from pathlib import Path
-
     files = descriptor_pb2.FileDescriptorSet.FromString(
         Path(inferd._generated.__file__).with_name("protos.binpb").read_bytes()
     )
