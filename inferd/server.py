@@ -1,0 +1,197 @@
+"""
+The composition root: builds the object graph from the configuration, starts it, drains it.
+
+The only module that knows every layer; everything else is handed what it needs.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from inferd import __version__
+from inferd.backends.loader import BackendLoader
+from inferd.config import ServerConfig
+from inferd.dataplane import DataPlane, Identity
+from inferd.errors import ConfigError, InferdError
+from inferd.frontends.grpc.server import GrpcServer
+from inferd.frontends.http.server import HttpServer
+from inferd.models.devices import gpu_count
+from inferd.models.loader import LoaderSettings, ModelLoader
+from inferd.models.poller import Poller
+from inferd.models.registry import ModelRegistry
+from inferd.repository.catalog import Catalog
+from inferd.telemetry.http import MetricsServer
+from inferd.telemetry.instruments import ModelSeries
+from inferd.telemetry.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+
+class StartError(Exception):
+    """The server cannot start; the message is what the operator sees."""
+
+
+class Server:
+    """
+    One inferd server.
+
+    Args:
+        config: The operator's choices.
+    """
+
+    def __init__(self, config: ServerConfig) -> None:
+        self.config = config
+        self.identity = Identity(config.id, __version__)
+        self.catalog = Catalog(_folders(config.model_repositories))
+        self.backends = BackendLoader(config.backend_config)
+        self._executor = ThreadPoolExecutor(
+            config.model_load_thread_count, thread_name_prefix="loader"
+        )
+        loader = ModelLoader(
+            self.backends,
+            LoaderSettings(
+                auto_complete=config.auto_complete_config,
+                config_name=config.model_config_name,
+                gpu_count=gpu_count(os.environ),
+            ),
+        )
+        self.registry = ModelRegistry(
+            self.catalog, loader, self._executor, retries=config.model_load_retry_count
+        )
+        self.dataplane = DataPlane(
+            self.registry,
+            self.catalog,
+            self.identity,
+            explicit_control=config.model_control_mode == "explicit",
+            strict_readiness=config.strict_readiness,
+        )
+        self.http: HttpServer | None = None
+        self.grpc: GrpcServer | None = None
+        self.metrics: MetricsServer | None = None
+        self._poller: Poller | None = None
+        self._instruments: Metrics | None = None
+
+    async def load_models(self) -> dict[str, InferdError]:
+        """Load what the control mode asks for; return the errors of models that failed."""
+        seen = await asyncio.to_thread(self.catalog.snapshot)
+        failed = await self.registry.load_all(self._startup_models(seen))
+        if self.config.model_control_mode == "poll":
+            self._poller = Poller(
+                self.catalog, self.registry, self.config.repository_poll_secs, seen
+            )
+        return failed
+
+    def _startup_models(self, present: Iterable[str]) -> list[str]:
+        if self.config.model_control_mode != "explicit" or self.config.load_models == ("*",):
+            return sorted(present)
+        return list(self.config.load_models)
+
+    async def listen(self) -> None:
+        """
+        Open the ports.
+
+        Raises:
+            StartError: An address is in use; the text is Triton's.
+        """
+        config = self.config
+        if config.allow_grpc:
+            self.grpc = GrpcServer(
+                self.dataplane,
+                address=config.grpc_address,
+                port=config.grpc_port,
+                reuse_port=config.reuse_grpc_port,
+            )
+            await _start(self.grpc, "GRPC service", config.grpc_address, config.grpc_port)
+            logger.info(
+                "Started GRPCInferenceService at %s:%s", config.grpc_address, self.grpc.port
+            )
+        if config.allow_http:
+            self.http = HttpServer(
+                self.dataplane,
+                address=config.http_address,
+                port=config.http_port,
+                max_input_size=config.http_max_input_size,
+                reuse_port=config.reuse_http_port,
+            )
+            await _start(self.http, "HTTP service", config.http_address, config.http_port)
+            logger.info("Started HTTPService at %s:%s", config.http_address, self.http.port)
+        if config.allow_metrics:
+            await self._listen_metrics()
+        if self._poller is not None:
+            self._poller.start()
+
+    async def _listen_metrics(self) -> None:
+        config = self.config
+        self._instruments = Metrics(
+            self._series,
+            counter_latencies=config.counter_latencies,
+            cpu_metrics=config.allow_cpu_metrics,
+        )
+        self.metrics = MetricsServer(
+            self._instruments, address=config.metrics_address, port=config.metrics_port
+        )
+        await _start(self.metrics, "Metrics service", config.metrics_address, config.metrics_port)
+        logger.info("Started Metrics Service at %s:%s", config.metrics_address, self.metrics.port)
+
+    def _series(self) -> Iterable[ModelSeries]:
+        for loaded in self.registry.serving():
+            yield ModelSeries(
+                loaded.name, str(loaded.version), loaded.config.metric_tags, loaded.statistics
+            )
+
+    async def stop(self, timeout_s: float) -> bool:
+        """
+        Stop: not ready at once, accepted requests are answered, models are freed.
+
+        Args:
+            timeout_s: How long all of it may take, in seconds.
+
+        Returns:
+            Whether everything ended in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        self.dataplane.stop_accepting()
+        if self._poller is not None:
+            await self._poller.stop()
+        frontends = [one for one in (self.http, self.grpc) if one is not None]
+        await asyncio.gather(*(frontend.stop(timeout_s) for frontend in frontends))
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                await self.registry.close()
+        except TimeoutError:
+            return False
+        if self.metrics is not None:
+            await self.metrics.stop()
+        if self._instruments is not None:
+            self._instruments.close()
+        self._executor.shutdown()
+        return True
+
+
+async def _start(
+    service: HttpServer | GrpcServer | MetricsServer, what: str, address: str, port: int
+) -> None:
+    try:
+        await service.start()
+    except OSError as error:
+        raise StartError(
+            f"failed to start {what}: Unavailable - Socket '{address}:{port}' already in use"
+        ) from error
+
+
+def _folders(repositories: Iterable[str]) -> list[Path]:
+    folders: list[Path] = []
+    for repository in repositories:
+        if "://" in repository:
+            raise ConfigError(
+                f"--model-repository: {repository}: only local folders are supported yet"
+            )
+        path = Path(repository)
+        if not path.is_dir():
+            raise ConfigError(f"--model-repository: {repository} is not a folder")
+        folders.append(path)
+    return folders
