@@ -75,6 +75,7 @@ class FakeServer:
     hold: int = 0
     all_arrived: asyncio.Event = field(default_factory=asyncio.Event)
     streams: int = 0
+    unanswered: int | None = None
     http_port: int = 0
     grpc_port: int = 0
 
@@ -233,6 +234,8 @@ class GrpcSide(GrpcInferenceServiceBase):
         """Answer each request of a stream, in order."""
         self.server.streams += 1
         async for message in messages:
+            if message.id == str(self.server.unanswered):
+                return
             try:
                 response = await self.respond(message)
                 yield ModelStreamInferResponse(infer_response=response)

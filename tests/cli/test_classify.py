@@ -203,6 +203,18 @@ def test_error_in_a_stream(server, run_cli, add_model, picture, refused):
     assert (outcome.code, outcome.err) == (1, "inferd classify: Request timeout expired\n")
 
 
+def test_stream_that_ends_early(server, run_cli, add_model, picture):
+    """A request the stream never answered is named."""
+    add_model()
+    server.unanswered = 1
+    paths = [picture(f"{value}.png", (value,) * 3) for value in (1, 2)]
+    outcome = run_cli(
+        classify, "-m", "net", "-i", "grpc", "-u", server.url("grpc"), "--streaming", *paths
+    )
+    assert outcome.code == 1
+    assert outcome.err.endswith("the stream ended without a response to request 1\n")
+
+
 def test_unknown_model(run, picture):
     """The server's own text is shown, without a traceback."""
     outcome = run("-m", "nothing", picture("a.png", (1, 1, 1)))

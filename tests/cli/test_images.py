@@ -1,5 +1,6 @@
 """Tests of turning pictures into tensors."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +87,10 @@ def test_missing_file():
     """A file that is not there is named."""
     with pytest.raises(UsageError, match=r"nowhere\.png"):
         read_image(Path("nowhere.png"), Layout(1, 1, 3, True), FP32, "NONE")
+
+
+def test_without_pillow(gradient, monkeypatch):
+    """A missing Pillow is said together with how to get it."""
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(UsageError, match=r"pip install 'inferd\[images\]'"):
+        read_image(gradient, Layout(1, 1, 3, True), FP32, "NONE")
