@@ -1,0 +1,85 @@
+"""
+Renders what was measured as Markdown.
+"""
+
+import os
+import platform
+import statistics
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from load import Cell, Run
+
+_HEAD = (
+    "| server | model | protocol | in flight | requests/s | p50 ms | p99 ms "
+    "| server CPU µs/request | mean batch | other load |\n"
+    "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+)
+
+
+def render(
+    results: dict[Cell, list[Run]], ready_seconds: float, memory_mib: float, bare_rate: float
+) -> str:
+    """
+    Render the table with what is needed to read it.
+
+    Args:
+        results: The runs of each combination.
+        ready_seconds: From starting the server to its being ready.
+        memory_mib: Its memory after the last run.
+        bare_rate: Calls per second of ONNX Runtime alone.
+    """
+    rounds = max(len(runs) for runs in results.values())
+    rows = "\n".join(_row(cell, runs) for cell, runs in results.items())
+    return f"""# Server
+
+{_machine()}
+Client (h2load, one thread) and server share the machine. {rounds} round(s) that alternate
+between all rows; medians. gRPC: streams of one connection. HTTP: HTTP/1.1 connections.
+`simple` executes one request at a time, `simple_batched` has `dynamic_batching` without a
+delay; both add and subtract two INT32[1,16] in ONNX Runtime on one thread.
+Other load: the share of the machine taken by neither server nor client.
+
+Bare ONNX Runtime, `session.run` in a loop: {bare_rate:,.0f} calls/s.
+Ready {ready_seconds:.2f} s after the start; {memory_mib:.0f} MiB (PSS) after the last run.
+
+{_HEAD}
+{rows}
+"""
+
+
+def _row(cell: Cell, runs: list[Run]) -> str:
+    def median(name: str) -> float:
+        return statistics.median(getattr(run, name) for run in runs)
+
+    known = cell.server.process is not None
+    cells = [
+        cell.server.name,
+        cell.model,
+        cell.protocol,
+        str(cell.in_flight),
+        f"{median('rate'):,.0f}",
+        f"{median('p50'):.2f}",
+        f"{median('p99'):.2f}",
+        f"{median('cpu'):.0f}" if known else "",
+        f"{median('batch'):.2f}",
+        f"{median('others'):.2f}" if known else "",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _machine() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    packages = ", ".join(
+        f"{name} {_version(name)}" for name in ("inferd", "onnxruntime", "uvloop", "numpy")
+    )
+    processor = models[0] if models else platform.machine()
+    return f"{processor}, {os.cpu_count()} cores; Python {platform.python_version()}, {packages}."
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
