@@ -5,7 +5,7 @@ One :class:`Assembler` is compiled per model version; it holds no state between 
 so several instances may use it at once from their threads.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,24 +69,22 @@ class Assembler:
         Raises:
             BackendError: The outputs are not what the config declares.
         """
-        parts = self._split(batch, outputs)
+        columns = self._columns(batch, outputs)
         failures, parameters = batch.failures, batch.parameters
         answers: list[InferResponse | InferdError] = []
         for index, request in enumerate(batch.requests):
             if failures is not None and index in failures:
                 answers.append(failures[index])
                 continue
-            tensors = parts[index]
-            wanted: Iterable[str] = (
-                [output.name for output in request.outputs]
-                if request.outputs
-                else self._all_outputs
-            )
+            if request.outputs:
+                tensors = [columns[output.name][index] for output in request.outputs]
+            else:
+                tensors = [columns[name][index] for name in self._all_outputs]
             answers.append(
                 InferResponse(
                     self._model_name,
                     self._version,
-                    [tensors[name] for name in wanted],
+                    tensors,
                     id=request.id,
                     parameters=parameters.get(index) if parameters is not None else None,
                 )
@@ -101,19 +99,18 @@ class Assembler:
             wanted.update(output.name for output in request.outputs)
         return [name for name in self._all_outputs if name in wanted]
 
-    def _split(self, batch: Batch, outputs: Sequence[Array]) -> list[dict[str, Tensor]]:
+    def _columns(self, batch: Batch, outputs: Sequence[Array]) -> dict[str, list[Tensor]]:
+        """Return output name -> one tensor per request."""
         if len(outputs) != len(batch.output_names):
             raise BackendError(
                 f"model '{self._model_name}' returned {len(outputs)} outputs, "
                 f"expected {len(batch.output_names)}"
             )
-        parts: list[dict[str, Tensor]] = [{} for _ in batch.requests]
+        columns: dict[str, list[Tensor]] = {}
         for name, array in zip(batch.output_names, outputs, strict=True):
             spec = self._signature.outputs[name]
-            checked = self._checked(spec, array, batch.size)
-            for tensors, tensor in zip(parts, self._slices(spec, checked, batch), strict=True):
-                tensors[name] = tensor
-        return parts
+            columns[name] = self._slices(spec, self._checked(spec, array, batch.size), batch)
+        return columns
 
     def _checked(self, spec: TensorSpec, array: Array, size: int) -> Array:
         expected = BY_NAME[spec.datatype].dtype
