@@ -1,0 +1,192 @@
+"""
+What the operator chose: one frozen, validated object that the composition root takes apart.
+
+Nothing below the server sees it. The command line builds it, as
+``inferd.cli.options`` says; programs and tests may build it themselves.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+from inferd.errors import ConfigError
+from inferd.telemetry.logs import LogSettings
+
+ControlMode = Literal["none", "poll", "explicit"]
+EventLoop = Literal["auto", "uvloop", "asyncio"]
+
+_LARGEST_PORT = 65535
+_EVERY_MODEL = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """
+    The server's configuration; each field is the ``tritonserver`` option of that name.
+
+    Services listen on all addresses by default because ``tritonserver`` does and its
+    deployments rely on it; outside a container, ``127.0.0.1`` is the safer choice.
+
+    Attributes:
+        id: The server's name in its metadata.
+        exit_timeout_secs: How long in-flight requests may take to finish at exit, in seconds.
+        exit_on_error: Whether a model that fails to load ends the start-up.
+        strict_readiness: Whether the server is ready only when all its models are.
+        event_loop: Which event loop runs the server; ``auto`` is uvloop where installed.
+        model_repositories: Folders or URIs; a model's name is unique among all of them.
+        model_control_mode: Who decides what is loaded: nobody after the start-up, the
+            repository's content, or the model control calls.
+        repository_poll_secs: Seconds between two looks at the repositories (poll mode).
+        load_models: Models loaded at start-up (explicit mode); ``("*",)`` is all.
+        model_load_thread_count: Models loaded at the same time.
+        model_load_retry_count: Further attempts at a model that fails to load.
+        model_config_name: Name of the config under ``<model>/configs``; empty is
+            ``config.pbtxt``.
+        auto_complete_config: Whether configs are completed from the model files.
+        backend_config: Backend name -> setting -> value; the name ``""`` is every backend.
+        allow_http: Whether HTTP is served.
+        http_address: Address HTTP listens on.
+        http_port: Port HTTP listens on; 0 picks a free one, here and below.
+        reuse_http_port: Whether other processes may share the port.
+        http_max_input_size: Largest request body, in bytes, before and after decompression.
+        allow_grpc: Whether gRPC is served.
+        grpc_address: Address gRPC listens on.
+        grpc_port: Port gRPC listens on.
+        reuse_grpc_port: Whether other processes may share the port.
+        allow_metrics: Whether metrics are served.
+        metrics_address: Address the metrics service listens on.
+        metrics_port: Port the metrics service listens on.
+        allow_cpu_metrics: Whether the machine's processor and memory use are reported.
+        counter_latencies: Whether the cumulative durations are reported.
+        log: What is logged, how and where.
+        pinned_memory_pool_byte_size: Shown at start-up; inferd has no such pool.
+        cuda_memory_pool_byte_size: GPU -> bytes; shown at start-up, as above.
+        min_supported_compute_capability: Shown at start-up; the backends decide.
+
+    Raises:
+        ConfigError: A value is out of range or does not go with another; the message
+            names the option.
+    """
+
+    id: str = "triton"
+    exit_timeout_secs: int = 30
+    exit_on_error: bool = True
+    strict_readiness: bool = True
+    event_loop: EventLoop = "auto"
+
+    model_repositories: tuple[str, ...]
+    model_control_mode: ControlMode = "none"
+    repository_poll_secs: int = 15
+    load_models: tuple[str, ...] = ()
+    model_load_thread_count: int = 4
+    model_load_retry_count: int = 0
+    model_config_name: str = ""
+    auto_complete_config: bool = True
+    backend_config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    allow_http: bool = True
+    http_address: str = "0.0.0.0"
+    http_port: int = 8000
+    reuse_http_port: bool = False
+    http_max_input_size: int = 64 * 1024 * 1024
+
+    allow_grpc: bool = True
+    grpc_address: str = "0.0.0.0"
+    grpc_port: int = 8001
+    reuse_grpc_port: bool = False
+
+    allow_metrics: bool = True
+    metrics_address: str = "0.0.0.0"
+    metrics_port: int = 8002
+    allow_cpu_metrics: bool = True
+    counter_latencies: bool = True
+
+    log: LogSettings = field(default_factory=LogSettings)
+
+    pinned_memory_pool_byte_size: int = 256 * 1024 * 1024
+    cuda_memory_pool_byte_size: Mapping[int, int] = field(default_factory=dict)
+    min_supported_compute_capability: float = 6.0
+
+    def __post_init__(self) -> None:
+        for check in _CHECKS:
+            check(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every field by name, as plain values that JSON has."""
+        return asdict(self)
+
+
+def _check_repositories(config: ServerConfig) -> None:
+    if not config.model_repositories:
+        raise ConfigError("--model-repository must be specified")
+    if not all(config.model_repositories):
+        raise ConfigError("--model-repository must not be empty")
+
+
+def _check_load_models(config: ServerConfig) -> None:
+    if config.load_models and config.model_control_mode != "explicit":
+        raise ConfigError(
+            "Use of '--load-model' requires setting '--model-control-mode=explicit' as well."
+        )
+    if _EVERY_MODEL in config.load_models and len(set(config.load_models)) > 1:
+        raise ConfigError(
+            "--load-model: Wildcard model name '*' must be the ONLY startup model "
+            "if specified at all."
+        )
+
+
+def _check_choices(config: ServerConfig) -> None:
+    for flag, value, choices in (
+        ("--model-control-mode", config.model_control_mode, get_args(ControlMode)),
+        ("--event-loop", config.event_loop, get_args(EventLoop)),
+    ):
+        if value not in choices:
+            raise ConfigError(f"{flag} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def _check_ranges(config: ServerConfig) -> None:
+    for flag, value, least in (
+        ("--exit-timeout-secs", config.exit_timeout_secs, 0),
+        ("--repository-poll-secs", config.repository_poll_secs, 1),
+        ("--model-load-thread-count", config.model_load_thread_count, 1),
+        ("--model-load-retry-count", config.model_load_retry_count, 0),
+        ("--http-max-input-size", config.http_max_input_size, 1),
+        ("--pinned-memory-pool-byte-size", config.pinned_memory_pool_byte_size, 0),
+    ):
+        if value < least:
+            bound = "greater than 0." if least else "0 or greater."
+            raise ConfigError(f"{flag} must be {bound}")
+
+
+def _check_ports(config: ServerConfig) -> None:
+    taken: dict[tuple[str, int], str] = {}
+    for service, flag, allowed, address, port in (
+        ("HTTP", "--http-port", config.allow_http, config.http_address, config.http_port),
+        ("GRPC", "--grpc-port", config.allow_grpc, config.grpc_address, config.grpc_port),
+        (
+            "metrics",
+            "--metrics-port",
+            config.allow_metrics,
+            config.metrics_address,
+            config.metrics_port,
+        ),
+    ):
+        if not 0 <= port <= _LARGEST_PORT:
+            raise ConfigError(f"{flag} must be between 0 and {_LARGEST_PORT}, got {port}")
+        if not allowed or not port:
+            continue
+        other = taken.setdefault((address, port), service)
+        if other != service:
+            raise ConfigError(
+                f"The server cannot listen to {other} requests and {service} requests "
+                f"at the same address and port {address}:{port}"
+            )
+
+
+_CHECKS: tuple[Callable[[ServerConfig], None], ...] = (
+    _check_repositories,
+    _check_choices,
+    _check_load_models,
+    _check_ranges,
+    _check_ports,
+)
