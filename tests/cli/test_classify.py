@@ -232,12 +232,13 @@ def test_version_is_passed_on(server, run, add_model, picture):
 def test_folder_stands_for_its_files(run, add_model, picture, tmp_path):
     """A folder's files are classified in the order of their names."""
     add_model()
-    for name in ("b.png", "a.png"):
+    names = [f"{letter}.png" for letter in "hbecgadf"]
+    for name in names:
         picture(name, (1, 1, 1))
     tmp_path.joinpath("folder").mkdir()
     outcome = run("-m", "net", tmp_path)
     images = [line for line in outcome.out.splitlines() if line.startswith("Image")]
-    assert images == [f"Image '{tmp_path}/a.png':", f"Image '{tmp_path}/b.png':"]
+    assert images == [f"Image '{tmp_path}/{name}':" for name in sorted(names)]
 
 
 @pytest.mark.parametrize("content", [None, b"no picture"])
