@@ -9,10 +9,12 @@ not be what the operator asked for; its neutral value is taken).
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, get_args
 
 from inferd.cli import values
 from inferd.cli.values import boolean, integer, last, level, number
+from inferd.config import ControlMode, EventLoop
+from inferd.telemetry.logs import Format
 
 Reader = Callable[[Sequence[str]], object]
 
@@ -121,7 +123,7 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
         _used("log-warning", "log.warning", last(boolean), "Write warnings."),
         _used("log-error", "log.error", last(boolean), "Write errors."),
         _used(
-            "log-format", "log.format", last(str),
+            "log-format", "log.format", last(values.choice(*get_args(Format))),
             "Time format of the records: default (I0520 20:03:25.829575) or ISO8601.",
         ),
         _used(
@@ -148,7 +150,7 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
             "Be ready only when every model is.",
         ),
         _used(
-            "model-control-mode", "model_control_mode", last(str),
+            "model-control-mode", "model_control_mode", last(values.choice(*get_args(ControlMode))),
             "What loads models after the start-up: none, poll (changes in the repository) or "
             "explicit (the model control calls, and only they).",
         ),
@@ -368,7 +370,7 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
     ),
     "inferd": (
         _used(
-            "event-loop", "event_loop", last(str),
+            "event-loop", "event_loop", last(values.choice(*get_args(EventLoop))),
             "Event loop that runs the server: auto (uvloop where installed), uvloop or asyncio.",
         ),
     ),

@@ -59,6 +59,17 @@ def non_empty(option: str) -> Callable[[str], str]:
     return read
 
 
+def choice(*words: str) -> Callable[[str], str]:
+    """Return a reader of one of ``words``."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"must be one of {', '.join(words)}, got {text}")
+        return text
+
+    return read
+
+
 def last(read: Callable[[str], T]) -> Callable[[Sequence[str]], T]:
     """Return a reader of an option's occurrences: the last counts."""
 

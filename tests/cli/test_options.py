@@ -1,0 +1,333 @@
+"""Tests of the server's command line and environment."""
+
+import argparse
+
+import pytest
+
+from inferd._generated.inference import ServerMetadataResponse
+from inferd.cli.flags import FLAGS
+from inferd.cli.options import add_serve_arguments, config_from_args, option_rows
+from inferd.config import ServerConfig
+from inferd.errors import ConfigError
+from inferd.telemetry.logs import LogSettings
+
+BASE = ("--model-repository=/models",)
+
+
+def parser():
+    """Return a parser that raises instead of ending the program."""
+    made = argparse.ArgumentParser("inferd serve", exit_on_error=False)
+    add_serve_arguments(made)
+    return made
+
+
+def parse(*flags, warnings=None, **environ):
+    """Return the configuration; a keyword is an environment variable."""
+    warn = [].append if warnings is None else warnings.append
+    return config_from_args(parser().parse_args([*BASE, *flags]), environ, warn=warn)
+
+
+def refusal(*flags, **environ):
+    """Return why the command line is refused."""
+    with pytest.raises(ConfigError) as caught:
+        parse(*flags, **environ)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_nothing_given_is_the_default():
+    """A command line with nothing but a repository is the default configuration."""
+    assert parse() == ServerConfig(model_repositories=("/models",))
+
+
+def test_no_repository():
+    """A command line without a repository is refused."""
+    with pytest.raises(ConfigError, match=r"^--model-repository must be specified$"):
+        config_from_args(parser().parse_args([]), {})
+
+
+def test_both_spellings():
+    """A value follows an equals sign or a blank."""
+    assert parse("--http-port=1", "--grpc-port", "2") == parse("--grpc-port=2", "--http-port", "1")
+
+
+def test_beginnings_of_names():
+    """An unambiguous beginning of a name is taken, as getopt does."""
+    assert parse("--http-po=1").http_port == 1
+
+
+def test_repositories_add_up():
+    """Repositories are searched in the order given, whichever of the two names is used."""
+    assert parse("--model-store=/b", "--model-repository", "/a").model_repositories == (
+        "/models",
+        "/b",
+        "/a",
+    )
+
+
+FIELDS = [
+    ("--id=x", {"id": "x"}),
+    ("--exit-timeout-secs=0", {"exit_timeout_secs": 0}),
+    ("--exit-on-error=false", {"exit_on_error": False}),
+    ("--strict-readiness=off", {"strict_readiness": False}),
+    ("--event-loop=asyncio", {"event_loop": "asyncio"}),
+    ("--model-control-mode=poll", {"model_control_mode": "poll"}),
+    ("--repository-poll-secs=5", {"repository_poll_secs": 5}),
+    ("--model-load-thread-count=1", {"model_load_thread_count": 1}),
+    ("--model-load-retry-count=2", {"model_load_retry_count": 2}),
+    ("--model-config-name=x", {"model_config_name": "x"}),
+    ("--disable-auto-complete-config", {"auto_complete_config": False}),
+    ("--strict-model-config=true", {"auto_complete_config": False}),
+    ("--strict-model-config=false", {"auto_complete_config": True}),
+    ("--backend-config=a,b=c", {"backend_config": {"a": {"b": "c"}}}),
+    ("--allow-http=0", {"allow_http": False}),
+    ("--http-address=::1", {"http_address": "::1", "metrics_address": "::1"}),
+    ("--http-port=9000", {"http_port": 9000}),
+    ("--reuse-http-port=1", {"reuse_http_port": True}),
+    ("--http-max-input-size=1", {"http_max_input_size": 1}),
+    ("--allow-grpc=0", {"allow_grpc": False}),
+    ("--grpc-address=::1", {"grpc_address": "::1"}),
+    ("--grpc-port=9001", {"grpc_port": 9001}),
+    ("--reuse-grpc-port=1", {"reuse_grpc_port": True}),
+    ("--allow-metrics=0", {"allow_metrics": False}),
+    ("--metrics-address=::1", {"metrics_address": "::1"}),
+    ("--metrics-port=9002", {"metrics_port": 9002}),
+    ("--allow-cpu-metrics=0", {"allow_cpu_metrics": False}),
+    ("--metrics-config=counter_latencies=false", {"counter_latencies": False}),
+    ("--log-verbose=true", {"log": LogSettings(verbose_level=1)}),
+    ("--log-info=0", {"log": LogSettings(info=False)}),
+    ("--log-warning=0", {"log": LogSettings(warning=False)}),
+    ("--log-error=0", {"log": LogSettings(error=False)}),
+    ("--log-format=ISO8601", {"log": LogSettings(format="ISO8601")}),
+    ("--log-file=/x", {"log": LogSettings(file="/x")}),
+    ("--pinned-memory-pool-byte-size=1", {"pinned_memory_pool_byte_size": 1}),
+    ("--cuda-memory-pool-byte-size=0:1", {"cuda_memory_pool_byte_size": {0: 1}}),
+    ("--min-supported-compute-capability=7.5", {"min_supported_compute_capability": 7.5}),
+]
+
+
+@pytest.mark.parametrize(("flag", "changes"), FIELDS, ids=[flag for flag, _ in FIELDS])
+def test_each_option_sets_its_field(flag, changes):
+    """Each option sets what it is named after and nothing else."""
+    assert parse(flag) == ServerConfig(model_repositories=("/models",), **changes)
+
+
+def test_every_used_option_is_tried():
+    """No option that has an effect is left out of the test above."""
+    tried = {flag.removeprefix("--").partition("=")[0] for flag, _ in FIELDS}
+    assert tried | {"model-repository", "load-model"} == {f.name for f in FLAGS if f.field}
+
+
+def test_models_to_load():
+    """Start-up models add up."""
+    flags = ("--model-control-mode=explicit", "--load-model=a", "--load-model=b")
+    assert parse(*flags).load_models == ("a", "b")
+
+
+def test_no_auto_completion_wins():
+    """A deprecated option that says nothing does not undo one that says something."""
+    flags = ("--disable-auto-complete-config", "--strict-model-config=false")
+    assert not parse(*flags).auto_complete_config
+
+
+def test_metrics_address_of_its_own():
+    """Metrics listen where HTTP does unless told otherwise."""
+    made = parse("--http-address=127.0.0.1", "--metrics-address=0.0.0.0")
+    assert (made.http_address, made.metrics_address) == ("127.0.0.1", "0.0.0.0")
+
+
+def test_environment():
+    """An environment variable stands in for its option."""
+    assert parse(INFERD_HTTP_PORT="9000").http_port == 9000
+    assert not parse(INFERD_DISABLE_AUTO_COMPLETE_CONFIG="1").auto_complete_config
+    assert parse(INFERD_DISABLE_AUTO_COMPLETE_CONFIG="0").auto_complete_config
+
+
+def test_flag_beats_environment():
+    """The option counts where both are given."""
+    assert parse("--http-port=1", INFERD_HTTP_PORT="2").http_port == 1
+    assert parse(INFERD_MODEL_REPOSITORY="/b").model_repositories == ("/models",)
+
+
+def test_repeatable_variable():
+    """A variable holds several values separated by semicolons."""
+    made = parse(INFERD_BACKEND_CONFIG="a,b=c;d=e;")
+    assert made.backend_config == {"a": {"b": "c"}, "": {"d": "e"}}
+
+
+def test_empty_variable_is_unset():
+    """A variable without a value changes nothing."""
+    assert parse(INFERD_HTTP_PORT="") == parse()
+
+
+def test_service_variables_of_kubernetes():
+    """A Service called inferd-metrics does not break the server's start in its namespace."""
+    assert parse(INFERD_METRICS_PORT="tcp://10.0.0.1:8080") == parse()
+
+
+@pytest.mark.parametrize("value", ["0", "FALSE", "false"])
+def test_unescaped_log_messages(value):
+    """Triton's own variable for unescaped messages is respected."""
+    assert not parse(TRITON_SERVER_ESCAPE_LOG_MESSAGES=value).log.escape
+    assert parse(TRITON_SERVER_ESCAPE_LOG_MESSAGES="1").log.escape
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "message"),
+    [
+        (["--http-port=x"], {}, "--http-port: Invalid option value. Got x"),
+        ([], {"INFERD_HTTP_PORT": "x"}, "INFERD_HTTP_PORT: Invalid option value. Got x"),
+        (["--allow-http=x"], {}, "--allow-http: invalid value for bool option: x"),
+        (["--log-format=x"], {}, "--log-format: must be one of default, ISO8601, got x"),
+        (["--log-verbose=-1"], {}, "invalid argument for --log-verbose, got: -1"),
+        (["--event-loop=x"], {}, "--event-loop: must be one of auto, uvloop, asyncio, got x"),
+        (["--http-thread-count=x"], {}, "--http-thread-count: Invalid option value. Got x"),
+    ],
+)  # fmt: skip
+def test_bad_values(flags, environ, message):
+    """A bad value is refused in one line that names where it stands."""
+    assert refusal(*flags, **environ) == message
+
+
+def test_empty_config_name():
+    """A config name must be one, in Triton's words."""
+    assert refusal("--model-config-name=").endswith("empty argument for --model-config-name")
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--grpc-use-ssl=true",
+        "--grpc-use-ssl-mutual=true",
+        "--cache-config=local,size=1",
+        "--rate-limit=execution_count",
+        "--trace-config=level=TIMESTAMPS",
+        "--trace-level=TIMESTAMPS",
+        "--http-restricted-api=health:k=v",
+        "--grpc-restricted-protocol=health:k=v",
+        "--http-header-forward-pattern=.*",
+        "--grpc-header-forward-pattern=.*",
+        "--allow-sagemaker=true",
+        "--allow-vertex-ai=true",
+        "--allow-client-shm=true",
+        "--model-namespacing=true",
+        "--grpc-max-connection-age=1",
+        "--grpc-max-connection-age-grace=1",
+        "--response-cache-byte-size=1",
+        "--metrics-config=summary_latencies=true",
+    ],
+)
+def test_missing_features_are_refused(flag):
+    """Serving without a feature the operator asked for would be worse than not serving."""
+    message = refusal(flag)
+    assert message.startswith(flag.partition("=")[0])
+    assert "not supported yet" in message
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--grpc-use-ssl=False",
+        "--rate-limit=OFF",
+        "--trace-config=level=OFF",
+        "--trace-level=off",
+        "--http-header-forward-pattern=",
+        "--allow-sagemaker=0",
+        "--allow-client-shm=off",
+        "--response-cache-byte-size=0",
+    ],
+)
+def test_neutral_values_are_taken(flag):
+    """Asking for none of a missing feature is fine."""
+    assert parse(flag) == parse()
+
+
+def test_refusal_says_what_is_taken():
+    """The refusal names the value and the one that is accepted."""
+    assert refusal("--grpc-use-ssl=true") == (
+        "--grpc-use-ssl: 'true' is not supported yet; only 'false' is"
+    )
+    assert refusal(INFERD_CACHE_CONFIG="local,size=1") == (
+        "INFERD_CACHE_CONFIG: 'local,size=1' is not supported yet"
+    )
+
+
+def test_ignored_options_are_named():
+    """Options that change nothing are taken, and one line says which they were."""
+    warnings = []
+    made = parse("--http-thread-count=4", warnings=warnings, INFERD_BACKEND_DIRECTORY="/x")
+    assert made == parse()
+    assert warnings == [
+        "Warning: no effect in inferd: --http-thread-count, INFERD_BACKEND_DIRECTORY"
+    ]
+
+
+def test_deprecated_options_warn():
+    """A deprecated option says what replaced it."""
+    warnings = []
+    parse("--strict-model-config=true", warnings=warnings)
+    assert warnings == [
+        "Warning: '--strict-model-config' has been deprecated! "
+        "Please use '--disable-auto-complete-config' instead."
+    ]
+
+
+def test_warnings_go_to_stderr(capsys):
+    """Warnings are not mixed with what the program prints."""
+    config_from_args(parser().parse_args([*BASE, "--http-thread-count=4"]), {})
+    assert capsys.readouterr() == ("", "Warning: no effect in inferd: --http-thread-count\n")
+
+
+def test_help(capsys):
+    """The help names every option, its default, and whether it has an effect."""
+    with pytest.raises(SystemExit) as ended:
+        parser().parse_args(["--help"])
+    assert ended.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert all(f"--{flag.name}" in text for flag in FLAGS)
+    assert "--model-store" in text
+    assert "Port HTTP listens on; 0 picks a free one. [8000]" in text
+    assert "Write errors. [true]" in text
+    assert "Threads that handle HTTP. Accepted, no effect. [8]" in text
+    assert "Encrypt with TLS. Not supported yet; only 'false' is accepted." in text
+    assert "Milliseconds until a connection is closed. Not supported yet." in text
+    assert "--print-config" in text
+
+
+def test_print_config_is_a_switch():
+    """Showing the configuration needs no value and is off by default."""
+    assert not parser().parse_args([*BASE]).print_config
+    assert parser().parse_args([*BASE, "--print-config"]).print_config
+
+
+def test_option_table():
+    """The start-up table shows Triton's rows with the values in force."""
+    metadata = ServerMetadataResponse(name="triton", version="2.73.0", extensions=["a", "b"])
+    config = ServerConfig(
+        model_repositories=("/a", "/b"),
+        model_control_mode="explicit",
+        load_models=("m", "n"),
+        auto_complete_config=False,
+        cuda_memory_pool_byte_size={1: 2, 0: 67108864},
+        strict_readiness=False,
+    )
+    assert list(option_rows(config, metadata)) == [
+        ("server_id", "triton"),
+        ("server_version", "2.73.0"),
+        ("server_extensions", "a b"),
+        ("model_repository_path[0]", "/a"),
+        ("model_repository_path[1]", "/b"),
+        ("model_control_mode", "MODE_EXPLICIT"),
+        ("startup_models_0", "m"),
+        ("startup_models_1", "n"),
+        ("strict_model_config", "1"),
+        ("model_config_name", ""),
+        ("rate_limit", "OFF"),
+        ("pinned_memory_pool_byte_size", "268435456"),
+        ("cuda_memory_pool_byte_size{0}", "67108864"),
+        ("cuda_memory_pool_byte_size{1}", "2"),
+        ("min_supported_compute_capability", "6.0"),
+        ("strict_readiness", "0"),
+        ("exit_timeout", "30"),
+        ("cache_enabled", "0"),
+    ]
