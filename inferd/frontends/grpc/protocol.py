@@ -21,7 +21,9 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived
 from h2.exceptions import ProtocolError
+from h2.frame_buffer import FrameBuffer
 from h2.settings import SettingCodes, Settings
+from hyperframe.frame import Frame
 
 from inferd.frontends.grpc.inbox import Inbox
 from inferd.protocol.wire import Buffer
@@ -29,7 +31,7 @@ from inferd.protocol.wire import Buffer
 log = logging.getLogger(__name__)
 
 FRAME_BYTES: Final = 1 << 20
-"""Largest DATA frame taken: 16 KiB frames cost a tensor of 1 MiB about 15 % more CPU in h2."""
+"""Largest DATA frame taken; 1 MiB costs h2 about 2 ms in one frame and 3.5 ms in 16 KiB ones."""
 
 STREAM_WINDOW_BYTES: Final = 8 << 20
 """Unread bytes per call: keeps 10 Gb/s busy over a round trip of several milliseconds."""
@@ -242,6 +244,24 @@ class ServerProtocol(H2Protocol):
         self._on_lost(self)
 
 
+class FrameSource(FrameBuffer):
+    """
+    Splits received bytes into frames.
+
+    h2 formats every frame for a log it does not write, which costs 6 ms for each MiB of
+    DATA; the frames handed out here have nothing to format.
+    """
+
+    def __next__(self) -> Frame:
+        frame = super().__next__()
+        frame._body_repr = _no_body  # type: ignore[method-assign]
+        return frame
+
+
+def _no_body() -> str:
+    return "..."
+
+
 def _h2_connection() -> H2Connection:
     """Make h2's side of a connection with our settings in force from the first byte."""
     connection = H2Connection(config=_H2_CONFIG)
@@ -258,6 +278,7 @@ def _h2_connection() -> H2Connection:
     # the next read on: a large frame in the same read as the acknowledgement would end
     # the connection.
     connection.max_inbound_frame_size = FRAME_BYTES
+    connection.incoming_buffer = FrameSource(server=True)
     connection.initiate_connection()
     connection.increment_flow_control_window(CONNECTION_WINDOW_BYTES - _INITIAL_WINDOW_BYTES)
     return connection

@@ -80,7 +80,10 @@ class FakeDataPlane:
             raise asyncio.CancelledError
         elif name == "odd":
             return InferResponse(name, "1", (), parameters={"size": 1 << 64})
-        outputs = [Tensor(t.name, t.datatype, t.shape, raw=t.raw()) for t in request.inputs.values()]
+        outputs = [
+            Tensor(given.name, given.datatype, given.shape, raw=given.raw())
+            for given in request.inputs.values()
+        ]
         return InferResponse(name, "1", outputs, id=request.id)
 
     def is_live(self):
@@ -178,8 +181,8 @@ class Client:
         request.raw_input_contents.append(data)
         return request
 
-    async def infer(self, model, *, timeout=None, metadata=None, **fields):
-        """Call ``ModelInfer``."""
+    async def infer(self, model, *, deadline=None, metadata=None, **fields):
+        """Call ``ModelInfer``, with a deadline in seconds."""
         request = self.request(model, **fields)
         method = UnaryUnaryMethod(
             self.channel,
@@ -187,7 +190,7 @@ class Client:
             self.messages.ModelInferRequest,
             self.messages.ModelInferResponse,
         )
-        return await method(request, timeout=timeout, metadata=metadata)
+        return await method(request, timeout=deadline, metadata=metadata)
 
 
 @pytest.fixture(scope="session")
