@@ -30,7 +30,6 @@ SERVICES = {
 }
 METRICS = (
     "nv_inference_request_success",
-    "nv_inference_request_failure",
     "nv_inference_count",
     "nv_inference_exec_count",
 )
