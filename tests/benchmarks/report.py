@@ -50,7 +50,7 @@ Ready {ready_seconds:.2f} s after the start; {memory_mib:.0f} MiB (PSS) after th
 
 def _row(cell: Cell, runs: list[Run]) -> str:
     def median(name: str) -> float:
-        return statistics.median(getattr(run, name) for run in runs)
+        return float(statistics.median(getattr(run, name) for run in runs))
 
     known = cell.server.process is not None
     cells = [

@@ -59,6 +59,7 @@ def top_k() -> float:
     values = RANDOM.integers(-3, 3, (3, 200)).astype(np.float32)
     values[0, ::3], values[1, ::2], values[2] = np.nan, -np.inf, np.nan
     values[1, 1::4] = -0.0
+    values[2, 7], values[2, 9] = -np.inf, np.inf
     infinity = np.uint64(np.float32(np.inf).view(np.uint32))
     keys, indices = np.zeros(600, np.uint64), np.zeros(15, np.int64)
     order = device_code.FLOAT, np.uint64(1 << 31), infinity
