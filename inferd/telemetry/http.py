@@ -53,20 +53,13 @@ class MetricsServer:
         Raises:
             OSError: The address cannot be listened on.
         """
-        runner = web.ServerRunner(web.Server(self._answer, access_log=None))
+        self._runner = runner = web.ServerRunner(web.Server(self._answer, access_log=None))
         await runner.setup()
-        try:
-            await web.TCPSite(
-                runner, self._address, self._port, reuse_port=self._reuse_port
-            ).start()
-        except OSError:
-            await runner.cleanup()
-            raise
-        self._runner = runner
+        await web.TCPSite(runner, self._address, self._port, reuse_port=self._reuse_port).start()
         self._port = cast("tuple[str, int]", runner.addresses[0])[1]
 
     async def stop(self) -> None:
-        """Stop listening and close what is open; nothing happens when not started."""
+        """Stop listening and close what is open, also after a start that failed."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
