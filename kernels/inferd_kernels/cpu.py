@@ -17,8 +17,8 @@ import numpy as np
 try:
     from numba import njit, types
 except ImportError as error:
-    message = "the numba kernels need numba: pip install 'inferd-kernels[numba]'"
-    raise ImportError(message) from error
+    advice = "pip install 'inferd-kernels[numba]'"
+    raise ImportError(f"the numba kernels need numba ({error}): {advice}") from error
 
 from inferd_kernels.contract import (
     WEIGHT_BITS,

@@ -4,9 +4,9 @@ Imports NVIDIA's Python packages when they are first used, and names the extra t
 
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
-_ADVICE = "the CUDA kernels need {}: pip install 'inferd-kernels[cuda]'"
+_ADVICE: Final = "pip install 'inferd-kernels[cuda]'"
 
 
 @cache
@@ -49,4 +49,4 @@ def _imported(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise ImportError(_ADVICE.format(name.partition(".")[0])) from error
+        raise ImportError(f"the CUDA kernels need {name} ({error}): {_ADVICE}") from error
