@@ -54,6 +54,8 @@ def main() -> int:
         print(f"demo: {error}\nThe end of the server's log ({args.log}):", file=sys.stderr)
         print("\n".join(args.log.read_text().splitlines()[-20:]), file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
