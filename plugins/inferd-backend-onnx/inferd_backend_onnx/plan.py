@@ -24,7 +24,8 @@ _GRAPH_LEVELS: Final = {
 }
 """``optimization.graph.level`` -> ONNX Runtime's level."""
 
-_SHRINKAGE: Final = "memory.enable_memory_arena_shrinkage"
+ARENA_SHRINKAGE: Final = "memory.enable_memory_arena_shrinkage"
+"""The model parameter, and the entry of ONNX Runtime's run options it becomes."""
 
 _TRUE: Final = frozenset({"1", "true", "on", "yes"})
 _FALSE: Final = frozenset({"0", "false", "off", "no"})
@@ -112,7 +113,7 @@ def plan_session(
             if key.startswith("session.")
         ),
         libraries=tuple(_libraries(context)),
-        shrink_arenas=context.parameter(_SHRINKAGE),
+        shrink_arenas=context.parameter(ARENA_SHRINKAGE),
         separate=not read.flag("share_session_between_instances", default=True)
         or not _may_share(providers),
     )

@@ -20,7 +20,8 @@ Runtime = Any
 DISTRIBUTIONS: Final = ("onnxruntime", "onnxruntime-gpu")
 """The distributions that provide the module."""
 
-_LOG_ERRORS: Final = 3
+LOG_ERRORS: Final = 3
+"""ONNX Runtime's severity that keeps warnings out of the log."""
 
 _ERROR = re.compile(r"\[ONNXRuntimeError\] : (\d+) : \w+ : (.*)")
 
@@ -40,7 +41,7 @@ def import_runtime() -> Runtime:
             f"ONNX Runtime cannot be imported ({one_line(error)}): install "
             "inferd-backend-onnx[cpu], or inferd-backend-onnx[gpu] to use NVIDIA GPUs"
         ) from error
-    onnxruntime.set_default_logger_severity(_LOG_ERRORS)
+    onnxruntime.set_default_logger_severity(LOG_ERRORS)
     return onnxruntime
 
 

@@ -8,12 +8,11 @@ from typing import Any, Final
 
 from inferd.backend import BackendError
 from inferd_backend_onnx.plan import SessionPlan
-from inferd_backend_onnx.runtime import Runtime, backend_error
+from inferd_backend_onnx.runtime import LOG_ERRORS, Runtime, backend_error
 
 Session = Any
 """An ``onnxruntime.InferenceSession``."""
 
-_LOG_ERRORS: Final = 3
 _WAITING_LIMIT: Final = 8
 
 
@@ -54,7 +53,7 @@ def open_session(runtime: Runtime, plan: SessionPlan, model_name: str) -> Sessio
 
 def _options(runtime: Runtime, plan: SessionPlan) -> Any:
     options = runtime.SessionOptions()
-    options.log_severity_level = _LOG_ERRORS
+    options.log_severity_level = LOG_ERRORS
     options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, plan.graph_level)
     options.intra_op_num_threads = plan.intra_op_threads
     options.inter_op_num_threads = plan.inter_op_threads

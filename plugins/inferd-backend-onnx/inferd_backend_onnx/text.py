@@ -58,7 +58,10 @@ def _refuse_rows(batch: Batch, names: Sequence[str], model_name: str) -> dict[st
         for index, rows in enumerate(_rows(batch))
         if not _is_text(batch.inputs[name][rows])
     }
-    usable = next((i for i in range(len(batch.requests)) if i not in errors), None)
+    usable = next(
+        (i for i, request in enumerate(batch.requests) if i not in errors and request.batch_size),
+        None,
+    )
     if usable is None:
         raise next(iter(errors.values()))
     # Rows of a request that does run cannot make the graph fail for the others.
