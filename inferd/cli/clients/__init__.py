@@ -1,0 +1,1 @@
+"""Small clients of the protocol, for the command line."""
