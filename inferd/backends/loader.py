@@ -7,7 +7,7 @@ or slow plugin costs nothing to a server that does not use it.
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
@@ -55,7 +55,7 @@ class BackendLoader:
 
     def installed(self) -> list[InstalledBackend]:
         """Return what is installed, by name, without importing any of it."""
-        found = (_describe(entry_point) for entry_point in _declared())
+        found = (_describe(entry_point) for entry_point in entry_points(group=GROUP))
         return sorted(found, key=lambda backend: (backend.name, backend.distribution))
 
     def loaded(self) -> dict[str, Backend]:
@@ -92,16 +92,6 @@ class BackendLoader:
             raise _plugin_error(entry_point, f"could not be made: {_reason(error)}") from error
 
 
-def _declared() -> Iterator[EntryPoint]:
-    """Yield each declared entry point once, even where ``sys.path`` lists a folder twice."""
-    seen: set[InstalledBackend] = set()
-    for entry_point in entry_points(group=GROUP):
-        described = _describe(entry_point)
-        if described not in seen:
-            seen.add(described)
-            yield entry_point
-
-
 def _describe(entry_point: EntryPoint) -> InstalledBackend:
     distribution = entry_point.dist
     return InstalledBackend(
@@ -114,7 +104,7 @@ def _describe(entry_point: EntryPoint) -> InstalledBackend:
 
 def _only(name: str) -> EntryPoint:
     """Return the one entry point of that name."""
-    found = [entry_point for entry_point in _declared() if entry_point.name == name]
+    found = entry_points(group=GROUP, name=name)
     if not found:
         # Triton's text; its own tests look for it.
         raise LoadFailed(
@@ -126,7 +116,7 @@ def _only(name: str) -> EntryPoint:
         raise PluginError(
             " and ".join(owners), name, "is declared by more than one distribution; uninstall one"
         )
-    return found[0]
+    return next(iter(found))
 
 
 def _import(entry_point: EntryPoint) -> type[Backend]:

@@ -294,6 +294,8 @@ class TestSequences:
             )
 
         check_config(given(), graph)
+        unranked = Graph(graph.inputs, tensors(Y=(-1, 16), OUT=()), {})
+        check_config(given(), unranked)
         assert "expects datatype TYPE_INT32 for input 'IN'" in refusal(
             given(data_type=INT32), graph
         )
