@@ -18,7 +18,7 @@ from inferd.protocol.json_scanner import PARSE_ERROR, NumberTooBig, scan, to_flo
 
 Value = TypeVar("Value")
 
-SCAN_LIMIT = 4 << 20
+SCAN_LIMIT = 1 << 20
 """Documents above this many bytes get a general error text instead of a character-by-character
 search for the exact one; it bounds what a broken document may cost."""
 

@@ -59,7 +59,7 @@ class Application:
         }
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request; only cancellation and connection errors leave it."""
+        """Answer one request; only cancellation leaves it."""
         route = resolve(request.raw_path)
         if route is None:
             return errors.respond(404, "Not Found")
@@ -70,8 +70,6 @@ class Application:
             return await handler(request, route)
         except InferdError as error:
             return _answer(error)
-        except ConnectionError:
-            raise
         except Exception:
             _log.exception("unforeseen error in %s %r", method, request.raw_path)
             return errors.respond(500, "internal error")

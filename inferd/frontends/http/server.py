@@ -3,9 +3,11 @@ The HTTP server: a listening socket in front of the application, and its orderly
 """
 
 import asyncio
+import logging
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from inferd.dataplane import DataPlane
 from inferd.frontends.http import errors
@@ -21,6 +23,17 @@ _CLOSE_SECONDS: Final = 1.0
 """How long answers that are already on their way may take when the server closes."""
 _CANCEL_SECONDS: Final = 0.01
 """How long requests that outlived the grace period are waited for."""
+
+_connections = logging.getLogger(f"{__name__}.connections")
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Tell a bug from bytes that are not HTTP, which any port scanner may send."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
+
+
+_connections.addFilter(_is_ours)
 
 
 class HttpServer:
@@ -70,6 +83,7 @@ class HttpServer:
             self._handle,
             handler_cancellation=True,
             access_log=None,
+            logger=_connections,
             auto_decompress=False,
             lingering_time=_LINGER_SECONDS,
         )

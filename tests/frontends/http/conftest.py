@@ -134,6 +134,10 @@ class RawConnection:
         self.writer.write(data)
 
     async def response(self) -> tuple[int, dict[str, str], bytes]:
+        async with asyncio.timeout(10):
+            return await self._response()
+
+    async def _response(self) -> tuple[int, dict[str, str], bytes]:
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
         length = int(headers.get("content-length", "0"))

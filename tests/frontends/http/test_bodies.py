@@ -1,10 +1,12 @@
 """Bodies at and beyond the limits."""
 
 import json
+from typing import ClassVar
 
 import pytest
+from aiohttp import web
 
-from inferd.frontends.http.bodies import MAX_CHUNKS, parse_json
+from inferd.frontends.http.bodies import MAX_CHUNKS, BodyRefused, parse_json, read
 
 _LIMIT = 1 << 20
 _POST = b"POST /v2/models/echo/infer HTTP/1.1\r\nHost: x\r\n"
@@ -80,6 +82,39 @@ async def test_broken_chunks_are_refused(connect):
         status, _, _ = await connection.response()
         assert await connection.reader.read() == b""
     assert status == 400
+
+
+class _BrokenOff:
+    """A request whose body turns out to be framed wrongly while it is read."""
+
+    content_length = 9
+    can_read_body = True
+    headers: ClassVar = {}
+
+    @property
+    def content(self):
+        return self
+
+    async def read(self):
+        raise web.RequestPayloadError("chunk without a length")
+
+
+async def test_a_body_that_breaks_off_is_refused():
+    """Bad framing after the request was accepted is the client's mistake, not the server's."""
+    with pytest.raises(BodyRefused, match=r"^Unable to read the request body$"):
+        await read(_BrokenOff(), 9)
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 99\r\n", b"Transfer-Encoding: chunked\r\n"])
+async def test_a_client_that_leaves_in_the_middle_of_its_body(connect, http, caplog, head):
+    """It is forgotten without a word in the log."""
+    async with connect() as connection:
+        connection.send(_POST + head + b"Expect: 100-continue\r\n\r\n")
+        await connection.reader.readuntil(b"\r\n\r\n")
+        connection.send(b"5\r\nabc")
+    async with http.get("/v2/health/live") as response:
+        assert response.status == 200
+    assert caplog.records == []
 
 
 async def test_a_client_that_waits_for_permission_gets_it(connect):

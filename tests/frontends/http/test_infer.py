@@ -96,6 +96,15 @@ async def test_large_binary_outputs_arrive_whole(http, dataplane, size):
     assert answer[length:] == values.tobytes() + values[:3].tobytes()
 
 
+async def test_listed_outputs_are_binary_when_they_say_so(http, dataplane):
+    """A large output listed as binary does not go through JSON."""
+    values = np.zeros(1 << 17, np.uint8)
+    dataplane.outputs = [Tensor("A", "UINT8", values.shape, array=values)]
+    outputs = [{"name": "A", "parameters": {"binary_data": True}}]
+    async with http.post(_URL, json=_json([1], outputs=outputs)) as response:
+        assert (await response.read()).endswith(values.tobytes())
+
+
 async def test_an_empty_binary_output_is_plain_json(http):
     """With no bytes behind the JSON the answer is declared as JSON."""
     body, headers = _binary(b"", parameters={"binary_data_output": True})
@@ -191,6 +200,14 @@ async def test_compressed_both_ways(http, encoding, compress):
         assert response.headers["Content-Encoding"] == encoding
         answer = zlib.decompress(await response.read(), 47)
     assert json.loads(answer)["outputs"][0]["data"] == [1.0]
+
+
+async def test_a_client_that_prefers_plain_answers_gets_them(http):
+    """Accepting an encoding is not asking for it when identity weighs more."""
+    headers = {"Accept-Encoding": "gzip;q=0.5, identity"}
+    async with http.post(_URL, json=_json([1]), headers=headers) as response:
+        assert "Content-Encoding" not in response.headers
+        assert (await response.json())["outputs"][0]["data"] == [1.0]
 
 
 async def test_the_json_length_counts_expanded_bytes(http):

@@ -34,11 +34,15 @@ async def test_the_connection_survives_an_error(connect):
         assert (await connection.response())[0] == 200
 
 
-async def test_bytes_that_are_not_http_are_refused(connect, http):
-    """Rubbish gets an error, and the server goes on."""
+@pytest.mark.parametrize(
+    "rubbish", [b"\x16\x03\x01 rubbish\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n"]
+)
+async def test_bytes_that_are_not_http_are_refused(connect, http, caplog, rubbish):
+    """Rubbish gets an error and no line in the log, and the server goes on."""
     async with connect() as connection:
-        connection.send(b"\x16\x03\x01 rubbish\r\n\r\n")
+        connection.send(rubbish)
         assert (await connection.response())[0] == 400
+    assert caplog.records == []
     async with http.get("/v2/health/live") as response:
         assert response.status == 200
 
