@@ -54,9 +54,10 @@ def main() -> int:
             return 1
     text = render(results, ready, memory, bare_loop_rate(0.5 if options.quick else 2.0))
     print(text)
-    if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(text)
+    output = options.output or (None if options.quick else DEFAULT_OUTPUT)
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text)
     return 0
 
 
@@ -106,7 +107,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=200.0, help="seconds for all rounds")
     parser.add_argument("--against", type=other_server, metavar="HOST:HTTP_PORT:GRPC_PORT[:PID]")
     parser.add_argument("--write-repository", type=Path, metavar="FOLDER")
-    parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT)
+    parser.add_argument(
+        "--output", type=Path, help="default: none if quick, else results/server.md"
+    )
     return parser.parse_args()
 
 
