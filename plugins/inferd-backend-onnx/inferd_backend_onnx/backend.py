@@ -30,6 +30,7 @@ from inferd_backend_onnx.runtime import (
     Runtime,
     import_runtime,
     installed_distributions,
+    share_threads,
     warn_of_conflict,
 )
 from inferd_backend_onnx.session import WaitingSessions, open_session
@@ -115,7 +116,8 @@ class OnnxBackend(Backend):
                 runtime = import_runtime()
                 warn_of_conflict(installed_distributions())
                 if setting_flag(self.settings, "enable-global-threadpool"):
-                    runtime.set_global_thread_pool_sizes(
+                    share_threads(
+                        runtime,
                         setting_count(self.settings, "intra_op_thread_count") or self._cpus,
                         setting_count(self.settings, "inter_op_thread_count"),
                     )

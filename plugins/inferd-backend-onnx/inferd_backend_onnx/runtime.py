@@ -45,6 +45,20 @@ def import_runtime() -> Runtime:
     return onnxruntime
 
 
+def share_threads(runtime: Runtime, intra_op: int, inter_op: int) -> None:
+    """
+    Give the process one pool of threads of these sizes for all sessions that want it.
+
+    Raises:
+        BackendError: This ONNX Runtime cannot; 1.23 was the first that could.
+    """
+    if not hasattr(runtime, "set_global_thread_pool_sizes"):
+        raise BackendError(
+            f"enable-global-threadpool needs ONNX Runtime 1.23, this is {runtime.__version__}"
+        )
+    runtime.set_global_thread_pool_sizes(intra_op, inter_op)
+
+
 def installed_distributions() -> dict[str, str]:
     """Return the name and version of each installed distribution that provides the module."""
     found: dict[str, str] = {}

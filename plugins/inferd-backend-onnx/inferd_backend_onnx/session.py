@@ -61,7 +61,8 @@ def _options(runtime: Runtime, plan: SessionPlan) -> Any:
         options.execution_mode = runtime.ExecutionMode.ORT_PARALLEL
     options.enable_cpu_mem_arena = plan.mem_arena
     options.enable_mem_pattern = plan.mem_pattern
-    options.use_per_session_threads = not plan.global_threads
+    if plan.global_threads:
+        options.use_per_session_threads = False
     for key, value in plan.entries:
         options.add_session_config_entry(key, value)
     for library in plan.libraries:

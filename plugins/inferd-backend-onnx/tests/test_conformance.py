@@ -42,10 +42,10 @@ class TestAddSub(BackendConformance):
         return models.add_sub("onnxruntime", datatype=self.datatype, completes=True)
 
 
-class TestAddSubInt8(TestAddSub):
-    """The same in INT8."""
+class TestAddSubInt32(TestAddSub):
+    """The same in INT32."""
 
-    datatype = DataType.TYPE_INT8
+    datatype = DataType.TYPE_INT32
 
 
 class TestWithoutBatching(TestAddSub):

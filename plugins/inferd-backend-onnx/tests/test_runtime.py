@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from inferd_backend_onnx import runtime
@@ -31,6 +32,28 @@ class TestImport:
 
         assert "install inferd-backend-onnx[cpu], or inferd-backend-onnx[gpu]" in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+class TestShareThreads:
+    """One pool of threads for the process."""
+
+    def test_sizes_arrive(self):
+        """ONNX Runtime gets both sizes."""
+        got = []
+        module = SimpleNamespace(set_global_thread_pool_sizes=lambda *sizes: got.append(sizes))
+
+        runtime.share_threads(module, 3, 1)
+
+        assert got == [(3, 1)]
+
+    def test_old_runtime(self):
+        """An ONNX Runtime that cannot says which one can."""
+        with pytest.raises(BackendError) as caught:
+            runtime.share_threads(SimpleNamespace(__version__="1.20.0"), 3, 1)
+
+        assert caught.value.message == (
+            "enable-global-threadpool needs ONNX Runtime 1.23, this is 1.20.0"
+        )
 
 
 class TestDistributions:

@@ -84,7 +84,7 @@ class TestOpen:
     @pytest.mark.parametrize(
         ("content", "reason"),
         [
-            (b"", "No graph was found in the protobuf."),
+            (b"", "graph"),
             (b"junk\n" * 50, "Protobuf parsing failed."),
             (None, "Protobuf parsing failed."),
         ],
@@ -104,7 +104,7 @@ class TestOpen:
         message = caught.value.message
         assert message.startswith("onnx runtime error ")
         assert plan.path in message
-        assert message.endswith(reason)
+        assert reason in message
         assert "\n" not in message
 
     def test_bad_library(self, plan):
