@@ -11,22 +11,25 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inferd import __version__
 from inferd.backends.loader import BackendLoader
 from inferd.config import ServerConfig
 from inferd.dataplane import DataPlane, Identity
 from inferd.errors import ConfigError, InferdError
-from inferd.frontends.grpc.server import GrpcServer
-from inferd.frontends.http.server import HttpServer
 from inferd.models.devices import gpu_count
 from inferd.models.loader import LoaderSettings, ModelLoader
 from inferd.models.poller import Poller
 from inferd.models.registry import ModelRegistry
 from inferd.repository.catalog import Catalog
-from inferd.telemetry.http import MetricsServer
 from inferd.telemetry.instruments import ModelSeries
-from inferd.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from inferd.frontends.grpc.server import GrpcServer
+    from inferd.frontends.http.server import HttpServer
+    from inferd.telemetry.http import MetricsServer
+    from inferd.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +81,12 @@ class Server:
     async def load_models(self) -> dict[str, InferdError]:
         """Load what the control mode asks for; return the errors of models that failed."""
         seen = await asyncio.to_thread(self.catalog.snapshot)
-        failed = await self.registry.load_all(self._startup_models(seen))
+        # aiohttp, grpclib and OpenTelemetry take a third of a second to import, and the
+        # frameworks load models without the interpreter lock: both happen at once.
+        failed, _ = await asyncio.gather(
+            self.registry.load_all(self._startup_models(seen)),
+            asyncio.to_thread(self._build_services),
+        )
         if self.config.model_control_mode == "poll":
             self._poller = Poller(
                 self.catalog, self.registry, self.config.repository_poll_secs, seen
@@ -90,13 +98,11 @@ class Server:
             return sorted(present)
         return list(self.config.load_models)
 
-    async def listen(self) -> None:
-        """
-        Open the ports.
+    def _build_services(self) -> None:
+        """Import and make the frontends; blocks, and runs beside the loading of the models."""
+        from inferd.frontends.grpc.server import GrpcServer
+        from inferd.frontends.http.server import HttpServer
 
-        Raises:
-            StartError: An address is in use; the text is Triton's.
-        """
         config = self.config
         if config.allow_grpc:
             self.grpc = GrpcServer(
@@ -104,10 +110,6 @@ class Server:
                 address=config.grpc_address,
                 port=config.grpc_port,
                 reuse_port=config.reuse_grpc_port,
-            )
-            await _start(self.grpc, "GRPC service", config.grpc_address, config.grpc_port)
-            logger.info(
-                "Started GRPCInferenceService at %s:%s", config.grpc_address, self.grpc.port
             )
         if config.allow_http:
             self.http = HttpServer(
@@ -117,14 +119,13 @@ class Server:
                 max_input_size=config.http_max_input_size,
                 reuse_port=config.reuse_http_port,
             )
-            await _start(self.http, "HTTP service", config.http_address, config.http_port)
-            logger.info("Started HTTPService at %s:%s", config.http_address, self.http.port)
         if config.allow_metrics:
-            await self._listen_metrics()
-        if self._poller is not None:
-            self._poller.start()
+            self._build_metrics()
 
-    async def _listen_metrics(self) -> None:
+    def _build_metrics(self) -> None:
+        from inferd.telemetry.http import MetricsServer
+        from inferd.telemetry.metrics import Metrics
+
         config = self.config
         self._instruments = Metrics(
             self._series,
@@ -134,8 +135,25 @@ class Server:
         self.metrics = MetricsServer(
             self._instruments, address=config.metrics_address, port=config.metrics_port
         )
-        await _start(self.metrics, "Metrics service", config.metrics_address, config.metrics_port)
-        logger.info("Started Metrics Service at %s:%s", config.metrics_address, self.metrics.port)
+
+    async def listen(self) -> None:
+        """
+        Open the ports; the models are loaded.
+
+        Raises:
+            StartError: An address is in use; the text is Triton's.
+        """
+        config = self.config
+        for service, failing, name, address in (
+            (self.grpc, "GRPC service", "GRPCInferenceService", config.grpc_address),
+            (self.http, "HTTP service", "HTTPService", config.http_address),
+            (self.metrics, "Metrics service", "Metrics Service", config.metrics_address),
+        ):
+            if service is not None:
+                await _start(service, failing, address)
+                logger.info("Started %s at %s:%s", name, address, service.port)
+        if self._poller is not None:
+            self._poller.start()
 
     def _series(self) -> Iterable[ModelSeries]:
         for loaded in self.registry.serving():
@@ -173,8 +191,9 @@ class Server:
 
 
 async def _start(
-    service: HttpServer | GrpcServer | MetricsServer, what: str, address: str, port: int
+    service: "HttpServer | GrpcServer | MetricsServer", what: str, address: str
 ) -> None:
+    port = service.port
     try:
         await service.start()
     except OSError as error:
