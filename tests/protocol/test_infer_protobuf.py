@@ -302,5 +302,7 @@ def test_a_refusal_says_what_is_wrong():
 
 def test_unknown_fields_are_skipped():
     """A client with a newer protocol is understood."""
-    data = varint(15 << 3) + varint(7) + delimited(1, b"m") + delimited(99, b"new")
-    assert decode_request(data).model_name == "m"
+    new = varint(15 << 3) + varint(7) + delimited(99, b"new")
+    data = new + delimited(1, b"m") + delimited(5, new) + delimited(6, new)
+    message = decode_request(data)
+    assert (message.model_name, message.inputs[0].name, message.outputs[0].name) == ("m", "", "")

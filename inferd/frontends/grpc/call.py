@@ -29,6 +29,9 @@ _RESPONSE_HEADERS: Final = (
     ("content-type", "application/grpc"),
     ("grpc-accept-encoding", compression.ACCEPTED),
 )
+_TIMEOUT_CHARACTERS: Final = 9
+"""gRPC allows eight digits and a unit."""
+
 _SPECIAL_HEADERS: Final = frozenset({"te", "content-type", "user-agent"})
 
 
@@ -146,11 +149,15 @@ class Call:
 
 
 def _timeout(headers: Headers) -> float | None:
-    values = [value for key, value in headers if key == "grpc-timeout"]
+    value = next((value for key, value in headers if key == "grpc-timeout"), None)
+    if value is None:
+        return None
     try:
-        return min(map(decode_timeout, values), default=None)
+        if len(value) <= _TIMEOUT_CHARACTERS:
+            return decode_timeout(value)
     except ValueError:
-        raise InvalidRequest(f"invalid grpc-timeout '{values[0]}'") from None
+        pass
+    raise InvalidRequest(f"invalid grpc-timeout '{value}'")
 
 
 def _metadata(headers: Headers) -> "MultiDict[str | bytes]":

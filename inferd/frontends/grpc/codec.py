@@ -5,11 +5,13 @@ The types in a handler's mapping entry say which is used, so a transport only ev
 :meth:`InferenceCodec.decode` and :meth:`InferenceCodec.encode_buffers`.
 """
 
+from collections import deque
 from typing import Any, ClassVar
 
 from grpclib.encoding.base import CodecBase
 
 from inferd.errors import InvalidRequest
+from inferd.protocol import wire
 from inferd.protocol.infer_protobuf import RequestMessage, decode_request
 from inferd.protocol.infer_response_protobuf import (
     encode_response,
@@ -51,9 +53,11 @@ class InferenceCodec(CodecBase):
         if message_type is RequestMessage:
             return decode_request(data)
         try:
+            # betterproto2 takes a message that is cut short for a shorter one.
+            deque(wire.fields(data, 0, len(data)), maxlen=0)
             return message_type.parse(data)
         except Exception as error:
-            # betterproto2 documents no error of its own; whatever it raises is the data's fault.
+            # It documents no error of its own either; whatever it raises is the data's fault.
             name = message_type.__name__
             raise InvalidRequest(f"failed to parse {name}: {error}") from None
 

@@ -56,6 +56,7 @@ class InferStream:
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._started: asyncio.Queue[Started | None] = asyncio.Queue()
         self._unanswered: set[asyncio.Task[InferResponse]] = set()
+        self._first_error: BaseException | None = None
 
     async def run(self) -> None:
         """
@@ -88,12 +89,22 @@ class InferStream:
                 return
             task = asyncio.create_task(self._answer(message, time.monotonic_ns()))
             self._unanswered.add(task)
+            if self._ends_on_error:
+                task.add_done_callback(self._note_error)
             self._started.put_nowait((message, task))
 
     async def _answer(self, message: RequestMessage, received_ns: int) -> InferResponse:
         request = to_request(message)
         request.received_ns = received_ns
         return await self._infer(request)
+
+    def _note_error(self, task: "asyncio.Task[InferResponse]") -> None:
+        """Keep the first error, and have the writer meet it now by cancelling what is before it."""
+        if task.cancelled() or task.exception() is None or self._first_error is not None:
+            return
+        self._first_error = task.exception()
+        for other in self._unanswered:
+            other.cancel()
 
     async def _write(self) -> None:
         """Write the answers in the order of the requests."""
@@ -103,7 +114,7 @@ class InferStream:
                 await self._call.send_message(StreamReply(await _result(task)))
             except InferdError as error:
                 if self._ends_on_error:
-                    raise
+                    raise self._first_error or error from None
                 await self._call.send_message(_failure(message, error))
             self._unanswered.discard(task)
             self._slots.release()
