@@ -21,7 +21,9 @@ RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --wheel-dir /wheels \
 
 FROM ${BASE}
 COPY --from=build /opt/inferd /opt/inferd
-ENV PATH=/opt/inferd/bin:$PATH \
+# ONNX Runtime reports its use to its makers unless told not to before it is imported.
+ENV ORT_DISABLE_TELEMETRY=1 \
+    PATH=/opt/inferd/bin:$PATH \
     HOME=/tmp \
     NUMBA_CACHE_DIR=/tmp/numba \
     PYTHONDONTWRITEBYTECODE=1 \
