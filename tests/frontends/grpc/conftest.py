@@ -293,6 +293,11 @@ class RawClient:
             if not await self.read():
                 raise EOFError
 
+    async def until_stalled(self, stream_id):
+        """Wait for the first byte of an answer that is too large to be read at once."""
+        while not self.body(stream_id):
+            await self.read()
+
     def body(self, stream_id):
         """Return the bytes of the response so far."""
         received = (event for event in self.events if isinstance(event, DataReceived))
