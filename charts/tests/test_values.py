@@ -78,7 +78,7 @@ ALTERNATIVES = [
 def test_a_wrong_value_is_refused_with_its_name(helm, values, key):
     """A mistake ends the installation before it begins, and the message names the value."""
     done = helm.run("template", "r1", values=values)
-    assert done.returncode == 1
+    assert "specifications of the schema" in done.stderr
     assert key in done.stderr
 
 
