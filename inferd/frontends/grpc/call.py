@@ -1,8 +1,8 @@
 """
 One call as the services see it: messages in, messages out, metadata, deadline.
 
-Has the interface of ``grpclib.server.Stream`` that handlers use, so that grpclib's
-service objects, generated or ours, run on it unchanged.
+Has what handlers use of ``grpclib.server.Stream``, so that grpclib's service objects,
+generated or ours, run on it unchanged.
 """
 
 import asyncio
@@ -137,15 +137,6 @@ class Call:
         await self._stream.send_headers(headers, end_stream=True)
         if is_error and self._stream.closable:
             self._stream.reset_nowait(ErrorCodes.NO_ERROR)
-
-    def __aiter__(self) -> "Call":
-        return self
-
-    async def __anext__(self) -> Any:
-        message = await self.recv_message()
-        if message is None:
-            raise StopAsyncIteration
-        return message
 
 
 def _timeout(headers: Headers) -> float | None:

@@ -114,7 +114,9 @@ class CallHandler(AbstractHandler):
         except InferdError as error:
             return status_of(error), error.message
         except GRPCError as error:
-            return error.status, error.message or _default_text(error.status, path)
+            # Generated methods that are not overridden raise UNIMPLEMENTED without a text.
+            name = path.rpartition("/")[2]
+            return error.status, error.message or f"{name} is not implemented by this server"
         except asyncio.CancelledError:
             if self._abandoned:
                 return Status.UNAVAILABLE, SHUTTING_DOWN
@@ -152,10 +154,3 @@ def _http_refusal(names: Mapping[str, str]) -> tuple[str, str] | None:
     if content_type not in ("application/grpc", "application/grpc+proto"):
         return "415", f"unacceptable content-type '{content_type}'"
     return None
-
-
-def _default_text(status: Status, path: str) -> str:
-    name = path.rpartition("/")[2]
-    if status is Status.UNIMPLEMENTED:
-        return f"{name} is not implemented by this server"
-    return f"{name} failed"

@@ -97,10 +97,6 @@ class CombinedWrites(asyncio.Transport):
         """Whether the transport is closing or closed."""
         return self._transport.is_closing()
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return what the transport knows under ``name``."""
-        return self._transport.get_extra_info(name, default)
-
     def close(self) -> None:
         """Write what is pending and close."""
         self.flush()

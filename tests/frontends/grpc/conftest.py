@@ -33,8 +33,8 @@ class FakeDataPlane:
     """
     Answers by the model's name.
 
-    ``echo`` returns its inputs; ``held`` does too once :meth:`release` is called; the
-    rest raise.
+    ``echo`` returns its inputs; ``held`` does too once :meth:`release` is called, and
+    ``stubborn`` even when it is cancelled before; the rest raise.
     """
 
     def __init__(self):
@@ -77,6 +77,10 @@ class FakeDataPlane:
         name = request.model_name
         if name == "held":
             await self._released.wait()
+        elif name == "stubborn":
+            while not self._released.is_set():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._released.wait()
         elif name == "missing":
             raise NotFound("Request for unknown model: 'missing' is not found")
         elif name == "busy":

@@ -144,6 +144,20 @@ async def test_a_client_that_does_not_read_cannot_hold_up_the_stop(
     await server.stop(0)
 
 
+async def test_a_request_that_cannot_be_cancelled_cannot_hold_up_the_stop(
+    server, raw, client, dataplane, monkeypatch, caplog
+):
+    """The connection is closed over it, and its late answer is dropped without a fuss."""
+    monkeypatch.setattr(server_module, "_ABANDON_SECONDS", 0.01)
+    await start_call(raw, client, "stubborn")
+    await dataplane.until(lambda: dataplane.running == 1)
+    await server.stop(0)
+    dataplane.release()
+    await dataplane.until(lambda: dataplane.running == 0)
+    await asyncio.sleep(0)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_stopping_twice_is_harmless(server, client):
     """The second stop has nothing left to do."""
     await client.infer("echo")
