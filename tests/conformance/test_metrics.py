@@ -30,7 +30,11 @@ REASONS = {"REJECTED", "CANCELED", "BACKEND", "OTHER"}
 
 @pytest.fixture
 def scrape(server):
-    """A function that reads the metrics: the text, and samples by name and labels."""
+    """
+    A function that reads the metrics: the text, and samples by name and labels.
+
+    The parser adds ``_total`` to the names of counters; the text has no such suffix.
+    """
 
     def read() -> tuple[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]]:
         connection = PlainHttp(server.metrics)
@@ -40,7 +44,7 @@ def scrape(server):
         assert answer.headers["content-type"].startswith("text/plain")
         text = answer.body.decode()
         samples = {
-            (s.name, tuple(sorted(s.labels.items()))): s.value
+            (s.name.removesuffix("_total"), tuple(sorted(s.labels.items()))): s.value
             for family in text_string_to_metric_families(text)
             for s in family.samples
         }

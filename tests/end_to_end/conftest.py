@@ -14,7 +14,7 @@ def pytest_runtest_makereport(item, call):
     report = yield
     if report.failed:
         for server in ServerProcess.running:
-            report.sections.append((f"inferd serve (pid {server.pid})", server.log[-8000:]))
+            report.sections.append((f"inferd serve (pid {server.pid})", server.log[-2000:]))
     return report
 
 

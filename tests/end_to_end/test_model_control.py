@@ -120,8 +120,9 @@ def test_explicit_mode_loads_the_named_models(repository, serve):
     unloaded = connection.post("/v2/repository/models/slow/unload")
     assert (unloaded.status, unloaded.body) == (200, b"")
     assert slow.receive().status == 200, "an unload must not drop a request in flight"
-    server.wait_until(lambda: not ready(server, "slow"), "the model is unloaded")
-    assert "successfully unloaded 'slow' version 1" in server.log
+    assert not ready(server, "slow")
+    line = "successfully unloaded 'slow' version 1"
+    server.wait_until(lambda: line in server.log, "the model is unloaded")
     slow.close()
     connection.close()
 

@@ -24,16 +24,26 @@ def slow_http_request(server) -> PlainHttp:
     return connection
 
 
-def slow_grpc_request(server) -> subprocess.Popen:
-    """Start a gRPC client that prints ``sent``, then the outcome of a slow request."""
-    client = subprocess.Popen(
-        [sys.executable, str(CLIENTS / "slow_request.py"), server.grpc],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert client.stdout.readline() == "sent\n"
-    return client
+@pytest.fixture
+def slow_grpc_request():
+    """A function that starts a gRPC client which has sent a slow request when it returns."""
+    started: list[subprocess.Popen] = []
+
+    def start(server) -> subprocess.Popen:
+        client = subprocess.Popen(
+            [sys.executable, str(CLIENTS / "slow_request.py"), server.grpc],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(client)
+        assert client.stdout.readline() == "sent\n"
+        return client
+
+    yield start
+    for client in started:
+        client.kill()
+        client.communicate()
 
 
 def wait_for_requests(server, count: int) -> None:
@@ -73,9 +83,9 @@ def test_start_up_says_what_is_served(repository, serve):
     assert re.search(record + r"\"?successfully loaded 'echo'", log, re.MULTILINE)
 
 
-def test_sigterm_drains(repository, serve):
+def test_sigterm_drains(repository, serve, slow_grpc_request):
     """Requests in flight are answered, nothing new is taken, and the exit code is 0."""
-    write_identity(repository, "slow", delay_ms=1500)
+    write_identity(repository, "slow", delay_ms=1000)
     server = serve(repository).wait_ready()
     watcher = PlainHttp(server.http)
     assert watcher.get("/v2/health/ready").status == 200
@@ -85,11 +95,14 @@ def test_sigterm_drains(repository, serve):
     server.signal(signal.SIGTERM)
     server.wait_until(lambda: "Signal (15) received." in server.log, "the signal is seen", 2)
     assert not_ready(watcher), "an open connection must see at once that the server is not ready"
+    grpc_client.stdin.write("go\n")
+    grpc_client.stdin.flush()
+    assert grpc_client.stdout.readline() == "not ready\n"
     answer = waiting.receive()
     assert answer.status == 200, answer
     assert answer.json()["outputs"][0]["data"] == [7.0]
     said, _ = grpc_client.communicate(timeout=20)
-    assert said == "OK [7.0]\n"
+    assert said.splitlines()[-1] == "OK [7.0]"
     assert server.wait(20) == 0
     assert "Waiting for in-flight requests to complete." in server.log
     waiting.close()

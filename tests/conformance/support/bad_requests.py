@@ -181,12 +181,12 @@ ROWS = [
     Row("classification of no classes", simple(outputs=[("OUTPUT0", {"classification": 0})]),
         "invalid value for 'classification' parameter, expected >= 0", encodings=("grpc",)),
     Row("sequence without an id", sequence(start=True),
-        NO_ID + "inference request to model 'simple_sequence' must specify a non-zero or"
+        "inference request to model 'simple_sequence' must specify a non-zero or"
         " non-empty correlation ID"),
     Row("sequence without a start", sequence(sequence_id=77),
-        NO_ID + "inference request for sequence 77 to model 'simple_sequence' must specify the"
+        "inference request for sequence 77 to model 'simple_sequence' must specify the"
         " START flag on the first request of the sequence"),
     Row("sequence with a batch", sequence(True, (2, 1), sequence_id=78),
-        NO_ID + "inference request to model 'simple_sequence' must specify batch-size 1 due to"
+        "inference request to model 'simple_sequence' must specify batch-size 1 due to"
         " requirements of sequence batcher"),
 ]  # fmt: skip

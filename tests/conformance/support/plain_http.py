@@ -79,3 +79,7 @@ class PlainHttp:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    def __del__(self) -> None:
+        # A test that fails before it closes must fail for its own reason alone.
+        self.close()
