@@ -102,7 +102,8 @@ class Batch:
         inputs: One array per input, shaped as the model's graph expects it (the config's
             ``reshape`` is applied); dimension 0 is the batch when the model batches.
             ``BYTES`` is an object array of :class:`bytes`, ``BF16`` an array of ``uint16``.
-            An array may be read-only and is only valid during the call.
+            An array may be read-only. One that is writeable is lent for the call only;
+            a read-only one may be returned as an output.
         output_names: The outputs to return, in this order.
         size: Rows in the batch; 1 for a model that does not batch.
         requests: The requests in row order; ``requests[i].batch_size`` rows each.

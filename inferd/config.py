@@ -14,6 +14,7 @@ from inferd.telemetry.logs import LogSettings
 
 ControlMode = Literal["none", "poll", "explicit"]
 EventLoop = Literal["auto", "uvloop", "asyncio"]
+CpuKernels = Literal["numpy", "numba"]
 
 _LARGEST_PORT = 65535
 _EVERY_MODEL = "*"
@@ -33,6 +34,7 @@ class ServerConfig:
         exit_on_error: Whether a model that fails to load ends the start-up.
         strict_readiness: Whether the server is ready only when all its models are.
         event_loop: Which event loop runs the server; ``auto`` is uvloop where installed.
+        cpu_kernels: Which kernels work on the CPU; ``numba`` is compiled at start-up.
         model_repositories: Folders or URIs; a model's name is unique among all of them.
         model_control_mode: Who decides what is loaded: nobody after the start-up, the
             repository's content, or the model control calls.
@@ -73,6 +75,7 @@ class ServerConfig:
     exit_on_error: bool = True
     strict_readiness: bool = True
     event_loop: EventLoop = "auto"
+    cpu_kernels: CpuKernels = "numpy"
 
     model_repositories: tuple[str, ...]
     model_control_mode: ControlMode = "none"
@@ -139,6 +142,7 @@ def _check_choices(config: ServerConfig) -> None:
     for flag, value, choices in (
         ("--model-control-mode", config.model_control_mode, get_args(ControlMode)),
         ("--event-loop", config.event_loop, get_args(EventLoop)),
+        ("--cpu-kernels", config.cpu_kernels, get_args(CpuKernels)),
     ):
         if value not in choices:
             raise ConfigError(f"{flag} must be one of {', '.join(choices)}, got {value!r}")

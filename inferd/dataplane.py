@@ -8,6 +8,9 @@ are the generated protocol messages, used as plain objects.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from inferd_kernels import KernelSet, reference
+from inferd_kernels.contract import TopKKernel
+
 from inferd._generated.inference import (
     ModelConfig,
     ModelMetadataResponse,
@@ -80,9 +83,14 @@ class DataPlane:
         self._explicit_control = explicit_control
         self._strict_readiness = strict_readiness
         self._accepting = True
+        self._top_k: TopKKernel = reference.top_k
         self._metadata = ServerMetadataResponse(
             name=identity.name, version=identity.version, extensions=list(EXTENSIONS)
         )
+
+    def use_kernels(self, kernels: KernelSet) -> None:
+        """Classify with these kernels from now on; they are compiled already."""
+        self._top_k = kernels.top_k
 
     def stop_accepting(self) -> None:
         """Stop being ready; the server is about to shut down."""
@@ -188,6 +196,7 @@ class DataPlane:
                     output.classification,
                     loaded.labels.get(output.name, ()),
                     batches=loaded.signature.batches,
+                    top_k=self._top_k,
                 )
                 response.outputs = outputs
         return response

@@ -13,9 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import inferd_kernels
+
 from inferd import __version__
 from inferd.backends.loader import BackendLoader
-from inferd.config import ServerConfig
+from inferd.config import CpuKernels, ServerConfig
 from inferd.dataplane import DataPlane, Identity
 from inferd.errors import ConfigError, InferdError
 from inferd.models.devices import gpu_count
@@ -104,6 +106,10 @@ class Server:
         from inferd.frontends.http.server import HttpServer
 
         config = self.config
+        if config.cpu_kernels != "numpy":
+            kernels = _select_kernels(config.cpu_kernels)
+            inferd_kernels.warm(kernels)
+            self.dataplane.use_kernels(kernels)
         if config.allow_grpc:
             self.grpc = GrpcServer(
                 self.dataplane,
@@ -200,6 +206,13 @@ async def _start(
         raise StartError(
             f"failed to start {what}: Unavailable - Socket '{address}:{port}' already in use"
         ) from error
+
+
+def _select_kernels(name: CpuKernels) -> inferd_kernels.KernelSet:
+    try:
+        return inferd_kernels.select(name)
+    except ImportError as error:
+        raise ConfigError(f"--cpu-kernels: {error}") from error
 
 
 def _folders(repositories: Iterable[str]) -> list[Path]:

@@ -72,7 +72,11 @@ def test_wildcard_stands_alone():
 
 @pytest.mark.parametrize(
     ("field", "flag"),
-    [("model_control_mode", "--model-control-mode"), ("event_loop", "--event-loop")],
+    [
+        ("model_control_mode", "--model-control-mode"),
+        ("event_loop", "--event-loop"),
+        ("cpu_kernels", "--cpu-kernels"),
+    ],
 )
 def test_choices(field, flag):
     """A word that is no choice is refused with those that are."""

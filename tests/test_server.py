@@ -104,6 +104,17 @@ async def test_the_control_mode_decides_what_is_loaded(make, mode, load, serving
     assert [loaded.name for loaded in server.registry.serving()] == serving
 
 
+async def test_classification_with_compiled_kernels(make, repository):
+    """``--cpu-kernels numba`` compiles before the server listens, and answers alike."""
+    server = make(cpu_kernels="numba")
+    await server.load_models()
+    await server.listen()
+    body = BODY | {"outputs": [{"name": "OUTPUT0", "parameters": {"classification": 1}}]}
+    status, text = await get(server, "/v2/models/m/infer", method="POST", json=body)
+
+    assert (status, '"data":["5:1"]' in text) == (200, True)
+
+
 async def test_a_port_in_use_is_named(make):
     """With the reference's text."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

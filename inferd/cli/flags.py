@@ -13,7 +13,7 @@ from typing import Final, get_args
 
 from inferd.cli import values
 from inferd.cli.values import boolean, integer, last, level, number
-from inferd.config import ControlMode, EventLoop
+from inferd.config import ControlMode, CpuKernels, EventLoop
 from inferd.telemetry.logs import Format
 
 Reader = Callable[[Sequence[str]], object]
@@ -372,6 +372,10 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
         _used(
             "event-loop", "event_loop", last(values.choice(*get_args(EventLoop))),
             "Event loop that runs the server: auto (uvloop where installed), uvloop or asyncio.",
+        ),
+        _used(
+            "cpu-kernels", "cpu_kernels", last(values.choice(*get_args(CpuKernels))),
+            "Kernels that classify: numpy, or numba, which is compiled at start-up and faster.",
         ),
     ),
     "DEPRECATED": _DEPRECATED,

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from inferd_kernels import Scaling as Scalings
+from inferd_kernels import select
 
 from inferd._generated.inference import ModelInputFormat
 from inferd.cli.clients.client import UsageError
@@ -20,7 +22,7 @@ Array = npt.NDArray[Any]
 Scaling = Literal["NONE", "VGG", "INCEPTION"]
 SCALINGS: tuple[Scaling, ...] = ("NONE", "VGG", "INCEPTION")
 
-_VGG_MEANS = {1: (128,), 3: (123, 117, 104)}
+_CHANNELS = (1, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +58,10 @@ class Layout:
         if len(dims) != 3:
             raise UsageError(f"a picture needs an input of 3 dimensions, not {list(dims)}")
         first = image_format == ModelInputFormat.NCHW or (
-            image_format == ModelInputFormat.NONE and dims[0] in _VGG_MEANS
+            image_format == ModelInputFormat.NONE and dims[0] in _CHANNELS
         )
         channels, height, width = dims if first else (dims[2], dims[0], dims[1])
-        if channels not in _VGG_MEANS:
+        if channels not in _CHANNELS:
             raise UsageError(f"a picture has 1 or 3 channels; the input has shape {list(dims)}")
         return cls(height, width, channels, first)
 
@@ -92,15 +94,16 @@ def read_image(path: Path, layout: Layout, dtype: "np.dtype[Any]", scaling: Scal
         layout.height if layout.height > 0 else image.height,
     )
     resized = image.resize(size, Image.Resampling.BILINEAR)
-    pixels = np.asarray(resized).reshape(size[1], size[0], layout.channels).astype(dtype)
-    scaled = _scaled(pixels, scaling).astype(dtype)
-    return scaled.transpose(2, 0, 1) if layout.channels_first else scaled
+    pixels = np.asarray(resized).reshape(1, size[1], size[0], layout.channels)
+    return _scaled(pixels, layout, scaling).astype(dtype)
 
 
-def _scaled(pixels: Array, scaling: Scaling) -> Array:
-    scaled = pixels
-    if scaling == "INCEPTION":
-        scaled = pixels / 127.5 - 1
-    elif scaling == "VGG":
-        scaled = pixels - np.asarray(_VGG_MEANS[pixels.shape[2]], pixels.dtype)
-    return scaled
+def _scaled(pixels: npt.NDArray[np.uint8], layout: Layout, scaling: Scaling) -> Array:
+    kernels = select("numpy")
+    _, height, width, channels = pixels.shape
+    first = layout.channels_first
+    shape = (1, channels, height, width) if first else (1, height, width, channels)
+    out: Array = np.empty(shape, np.float32)
+    scale = kernels.scale_to_chw if first else kernels.scale_to_hwc
+    scale(pixels, out, Scalings[scaling])
+    return out.reshape(shape[1:])

@@ -18,6 +18,10 @@ from inferd.protocol.datatypes import BY_CONFIG
 _TENSORRT_PLATFORM = "tensorrt_plan"
 
 
+_SCALAR_BACKENDS = ("onnx", "onnxruntime")
+"""Their graphs may have scalars; completion then writes an empty reshape, also without a batch."""
+
+
 def check_tensors(config: ModelConfig) -> None:
     """
     Check every input and output.
@@ -69,7 +73,7 @@ def _check_tensor(tensor: ModelInput | ModelOutput, kind: str, config: ModelConf
         raise LoadFailed(f"{place} must specify 'data_type' for {config.name}")
     if not tensor.dims:
         raise LoadFailed(f"{place} must specify 'dims' for {config.name}")
-    if tensor.reshape is not None and not tensor.reshape.shape and not config.max_batch_size:
+    if _is_scalar(tensor) and not config.max_batch_size and config.backend not in _SCALAR_BACKENDS:
         raise LoadFailed(
             f"{place} cannot have empty reshape for non-batching model as scalar tensors are "
             f"not supported for {config.name}"
@@ -126,6 +130,10 @@ def _check_tensorrt_only(tensor: ModelInput | ModelOutput, kind: str, config: Mo
         )
     if len(tensor.dims) != 3:
         raise LoadFailed(f"Non-linear IO format {kind} requires 3 dims for {config.name}")
+
+
+def _is_scalar(tensor: ModelInput | ModelOutput) -> bool:
+    return tensor.reshape is not None and not tensor.reshape.shape
 
 
 def _check_unique(names: Iterable[str], kind: str, model: str) -> None:

@@ -1,1 +1,1 @@
-"""The Open Inference Protocol without I/O: datatypes, tensors, requests, responses and their encodings."""
+"""The Open Inference Protocol without I/O: datatypes, tensors, messages and their encodings."""

@@ -6,15 +6,18 @@ with six decimals for floating point and plain for integers.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-import numpy as np
 import numpy.typing as npt
+from inferd_kernels import reference
+from inferd_kernels.contract import TopKKernel
 
 from inferd.errors import InvalidRequest
 from inferd.protocol import bytes_tensor
 from inferd.protocol.tensors import Tensor
+
+Array = npt.NDArray[Any]
 
 MAX_ELEMENTS: Final = 1_000_000
 """The most classes an output may have (Triton's limit)."""
@@ -22,7 +25,14 @@ MAX_ELEMENTS: Final = 1_000_000
 _UNSUPPORTED: Final = ("BOOL", "BYTES", "FP16", "BF16")
 
 
-def classify(output: Tensor, count: int, labels: Sequence[str], *, batches: bool) -> Tensor:
+def classify(
+    output: Tensor,
+    count: int,
+    labels: Sequence[str],
+    *,
+    batches: bool,
+    top_k: TopKKernel = reference.top_k,
+) -> Tensor:
     """
     Return the ``count`` largest elements of each row, largest first.
 
@@ -32,6 +42,7 @@ def classify(output: Tensor, count: int, labels: Sequence[str], *, batches: bool
         count: How many classes to return, at least 1.
         labels: The class labels; missing and empty ones are left out.
         batches: Whether dimension 0 is the batch.
+        top_k: Finds the greatest values of each row.
 
     Returns:
         A ``BYTES`` tensor of shape ``[batch, min(count, classes)]`` or
@@ -50,29 +61,17 @@ def classify(output: Tensor, count: int, labels: Sequence[str], *, batches: bool
         raise InvalidRequest("classification output tensor too large")
     rows = output.array().reshape(math.prod(batch), width)
     best = min(count, width)
-    elements = [element for row in rows for element in _best(row, best, labels)]
+    elements: list[bytes] = []
+    if best:
+        style = "%f:%d" if rows.dtype.kind == "f" else "%d:%d"
+        for values, indices in zip(*top_k(rows, best), strict=True):
+            elements += _classes(style, values, indices, labels)
     array = bytes_tensor.to_array(elements, (*batch, best))
     return Tensor(output.name, "BYTES", array.shape, array=array)
 
 
-def _best(row: npt.NDArray[Any], count: int, labels: Sequence[str]) -> list[bytes]:
-    indices = _largest(row, count)
-    style = "%f:%d" if row.dtype.kind == "f" else "%d:%d"
-    elements = []
-    for index, value in zip(indices.tolist(), row[indices].tolist(), strict=True):
+def _classes(style: str, values: Array, indices: Array, labels: Sequence[str]) -> Iterator[bytes]:
+    for value, index in zip(values.tolist(), indices.tolist(), strict=True):
         text = style % (value, index)
         label = labels[index] if index < len(labels) else ""
-        elements.append((f"{text}:{label}" if label else text).encode())
-    return elements
-
-
-def _largest(row: npt.NDArray[Any], count: int) -> npt.NDArray[np.intp]:
-    """Return the indices of the largest elements, largest first, ``NaN`` last."""
-    # Complementing reverses the order of integers, negating overflows for the smallest.
-    keys = -row if row.dtype.kind == "f" else ~row
-    candidates = np.arange(len(keys))
-    if 0 < count < len(keys) // 4:
-        boundary = np.partition(keys, count - 1)[count - 1]
-        if boundary == boundary:
-            candidates = np.flatnonzero(keys <= boundary)
-    return candidates[np.argsort(keys[candidates], kind="stable")][:count]
+        yield (f"{text}:{label}" if label else text).encode()

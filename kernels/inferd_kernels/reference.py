@@ -110,15 +110,9 @@ def top_k(values: Array, k: int) -> tuple[Array, Indices]:
         ValueError: Other than two dimensions, or ``k`` below 1.
     """
     k = check_top_k(values, k)
-    length = values.shape[1]
-    # Sorting the mirrored row upwards and reading it backwards keeps equal values in
-    # their order; NaNs, sorted last, are then first and are rotated to the end.
-    upwards = np.argsort(values[:, ::-1], axis=1, kind="stable")
-    order = length - 1 - upwards[:, ::-1]
-    nans = np.isnan(values).sum(axis=1) if values.dtype.kind == "f" else 0
-    start = np.broadcast_to(nans, values.shape[:1])
-    places = (np.arange(k) + start[:, None]) % max(length, 1)
-    indices = np.take_along_axis(order, places, axis=1).astype(np.int64)
+    indices = np.empty((len(values), k), np.int64)
+    for row, places in zip(values, indices, strict=True):
+        places[:] = _greatest(row, k)
     return np.take_along_axis(values, indices, axis=1), indices
 
 
@@ -169,6 +163,18 @@ def _scale(images: Images, out: Floats, scaling: Scaling) -> None:
     divisor, offsets = divisor_and_offsets(scaling, images.shape[3])
     np.divide(images, divisor, out=out, dtype=np.float32)
     np.subtract(out, offsets, out=out)
+
+
+def _greatest(row: Array, k: int) -> Indices:
+    """Return the indices of the ``k`` greatest elements of a row, ``NaN`` last."""
+    # Complementing reverses the order of integers; negating overflows for the smallest.
+    keys = -row if row.dtype.kind == "f" else ~row
+    candidates = np.arange(len(keys))
+    if 0 < k < len(keys) // 4:
+        boundary = np.partition(keys, k - 1)[k - 1]
+        if boundary == boundary:
+            candidates = np.flatnonzero(keys <= boundary)
+    return candidates[np.argsort(keys[candidates], kind="stable")][:k]
 
 
 def _prepare() -> None:

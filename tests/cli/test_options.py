@@ -71,6 +71,7 @@ FIELDS = [
     ("--exit-on-error=false", {"exit_on_error": False}),
     ("--strict-readiness=off", {"strict_readiness": False}),
     ("--event-loop=asyncio", {"event_loop": "asyncio"}),
+    ("--cpu-kernels=numba", {"cpu_kernels": "numba"}),
     ("--model-control-mode=poll", {"model_control_mode": "poll"}),
     ("--repository-poll-secs=5", {"repository_poll_secs": 5}),
     ("--model-load-thread-count=1", {"model_load_thread_count": 1}),

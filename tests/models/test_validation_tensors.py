@@ -27,6 +27,7 @@ def _reshape(dims: str, shape: str, *, batch: int = 8) -> str:
     "text",
     [
         OUTPUT,
+        _input("dims: 1 reshape { }", 'backend: "onnxruntime"'),
         _input("dims: [ -1, 1, 3 ]"),
         _input("dims: [ 3, 4, 5 ] format: FORMAT_NCHW"),
         _input("dims: [ 3, 4 ]"),
