@@ -6,6 +6,7 @@ provide; which one is installed is the user's choice (see the README).
 """
 
 import logging
+import os
 import re
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
@@ -30,10 +31,15 @@ def import_runtime() -> Runtime:
     """
     Import ONNX Runtime; it logs nothing below errors from then on.
 
+    Its own telemetry, which writes into the user's home folder, is off unless the
+    environment says ``ORT_DISABLE_TELEMETRY=0``.
+
     Raises:
         BackendError: It is not installed or cannot be imported; the message says what
             to install.
     """
+    # Read while the module is imported; switching it off afterwards is too late.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:

@@ -1,6 +1,7 @@
 """ONNX Runtime is imported late, its errors are one line, and its two wheels do not mix."""
 
 import logging
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -101,3 +102,14 @@ class TestErrors:
     def test_one_line_with_the_code(self, text, expected):
         """ONNX Runtime's code and reason are kept, its line breaks are not."""
         assert runtime.backend_error(RuntimeError(text)).message == expected
+
+
+def test_importing_it_writes_nothing_into_the_home_folder(tmp_path):
+    """ONNX Runtime's own telemetry is off, unless the operator wants it."""
+    code = "from inferd_backend_onnx.runtime import import_runtime; import_runtime()"
+    environ = {**os.environ, "HOME": str(tmp_path)}
+    environ.pop("ORT_DISABLE_TELEMETRY", None)
+    environ.pop("XDG_CACHE_HOME", None)
+    subprocess.run([sys.executable, "-c", code], env=environ, check=True)
+
+    assert list(tmp_path.iterdir()) == []
