@@ -29,6 +29,8 @@ class Inbox(Buffer):
 
     def add(self, data: bytes, ack_size: int) -> None:
         """Append a chunk that used ``ack_size`` bytes of the flow-control window."""
+        if not ack_size:
+            return  # an empty frame; no window bounds how many of them there are
         self._chunks.append((memoryview(data), ack_size))
         self._wake()
 

@@ -19,7 +19,6 @@ from grpclib.config import Configuration
 from grpclib.protocol import AbstractHandler, Connection, EventsProcessor, H2Protocol, Stream
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import DataReceived
 from h2.exceptions import ProtocolError
 from h2.frame_buffer import FrameBuffer
 from h2.settings import SettingCodes, Settings
@@ -176,11 +175,6 @@ class Processor(EventsProcessor):
         act = getattr(self, "processors", {}).get(type(event))
         if act is not None:
             act(event)
-
-    def process_data_received(self, event: DataReceived) -> None:
-        """Hand over received bytes; grpclib takes an empty frame for the end of the stream."""
-        if event.flow_controlled_length:
-            super().process_data_received(event)
 
 
 class ServerProtocol(H2Protocol):

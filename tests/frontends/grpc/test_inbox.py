@@ -71,3 +71,13 @@ async def test_what_is_left_gives_its_credit_back(inbox, credit):
     await inbox.read(1)
     assert inbox.unacked_size() == 2
     assert inbox.unacked_size() == 0
+
+
+async def test_empty_frames_are_not_kept(inbox, credit):
+    """A peer cannot fill the memory with frames that use none of its window."""
+    inbox.add(b"", 0)
+    assert not inbox._chunks
+    inbox.add(b"", 5)  # nothing but padding
+    inbox.add(b"a", 1)
+    assert await inbox.read(1) == b"a"
+    assert credit == [5, 1]

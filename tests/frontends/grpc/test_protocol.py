@@ -121,6 +121,16 @@ async def test_a_frame_beyond_the_announced_size_is_refused(raw):
     assert goodbye.error_code == 6
 
 
+async def test_unread_bytes_of_ended_calls_give_their_credit_back(server, connect_raw, monkeypatch):
+    """Calls that are refused unread do not use up the connection's window."""
+    monkeypatch.setattr("inferd.frontends.grpc.protocol.CONNECTION_WINDOW_BYTES", 100_000)
+    raw = await connect_raw(server.port)
+    for _ in range(10):
+        stream_id = raw.open("/unknown/Method")
+        await raw.send_data(stream_id, bytes(30_000))
+        assert (await raw.outcome(stream_id))["grpc-status"] == str(Status.UNIMPLEMENTED.value)
+
+
 async def test_a_slow_reader_gets_its_answer_piece_by_piece(raw, client, tensor_bytes):
     """With a small window the answer waits for credit and is then complete."""
     raw.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 1000})
