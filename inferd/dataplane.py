@@ -42,6 +42,8 @@ EXTENSIONS = (
 )
 """The protocol extensions this server speaks, in Triton's order."""
 
+_AMBIGUOUS = "model appears in two or more repositories"
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -207,7 +209,13 @@ class DataPlane:
         names = sorted({*known, *self._catalog.names()})
         index: list[RepositoryIndexResponseModelIndex] = []
         for name in names:
-            entries = _index_entries(name, known.get(name))
+            record = known.get(name)
+            if record is None and self._catalog.is_ambiguous(name):
+                entries: Sequence[RepositoryIndexResponseModelIndex] = [
+                    _unavailable(name, _AMBIGUOUS)
+                ]
+            else:
+                entries = _index_entries(name, record)
             index.extend(entry for entry in entries if not ready_only or entry.state == "READY")
         return index
 
@@ -263,15 +271,17 @@ def _metadata(signature: Signature, spec: TensorSpec) -> ModelMetadataResponseTe
     )
 
 
+def _unavailable(name: str, reason: str) -> RepositoryIndexResponseModelIndex:
+    return RepositoryIndexResponseModelIndex(name=name, state="UNAVAILABLE", reason=reason)
+
+
 def _index_entries(
     name: str, record: ModelRecord | None
 ) -> Sequence[RepositoryIndexResponseModelIndex]:
     if record is None or not (record.versions or record.failure):
         return [RepositoryIndexResponseModelIndex(name=name)]
     if record.failure:
-        return [
-            RepositoryIndexResponseModelIndex(name=name, state="UNAVAILABLE", reason=record.failure)
-        ]
+        return [_unavailable(name, record.failure)]
     return [
         RepositoryIndexResponseModelIndex(
             name=name,

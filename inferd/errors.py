@@ -96,7 +96,18 @@ class LoadFailed(InferdError):
 
 
 class PollFailed(InferdError):
-    """The repository holds no usable model of that name."""
+    """
+    There is nothing fit to load under a name.
+
+    Attributes:
+        model: The model's name.
+        reason: Why, for the log; clients are only told that it failed, as Triton does.
+    """
+
+    def __init__(self, model: str, reason: str) -> None:
+        super().__init__(f"failed to load '{model}', failed to poll from model repository")
+        self.model = model
+        self.reason = reason
 
 
 class BackendError(InferdError):

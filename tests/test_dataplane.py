@@ -214,12 +214,24 @@ class TestControl:
         rows = [(one.name, one.version, one.state) for one in plane.repository_index(False)]
 
         assert rows == [
-            ("bad", "", "UNAVAILABLE"),
+            ("bad", "1", "UNAVAILABLE"),
             ("m", "1", "READY"),
             ("m", "2", "READY"),
             ("new", "", ""),
         ]
         assert [one.version for one in plane.repository_index(True)] == ["1", "2"]
+
+    async def test_a_model_in_two_repositories_is_listed_once(self, repository):
+        """With the reference's reason, and served from neither."""
+        catalog = Catalog([repository, repository])
+        with ThreadPoolExecutor(1) as executor:
+            loader = ModelLoader(BackendLoader({}), LoaderSettings())
+            registry = ModelRegistry(catalog, loader, executor)
+            plane = DataPlane(registry, catalog, Identity("triton", "1"))
+            (entry,) = plane.repository_index(False)
+
+        assert (entry.name, entry.version, entry.state) == ("m", "", "UNAVAILABLE")
+        assert entry.reason == "model appears in two or more repositories"
 
     async def test_an_unloaded_model_is_listed_with_its_reason(self, plane):
         """Once the last request is answered."""

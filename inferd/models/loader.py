@@ -194,6 +194,13 @@ def _devices(group: ModelInstanceGroup) -> Iterator[int]:
             yield device
 
 
+def newest_version(directory: Path) -> int | None:
+    """Return the greatest version a model folder has, or ``None``. Blocks."""
+    names = (entry.name for entry in directory.iterdir() if entry.is_dir())
+    found = [versions.parse_version_directory(name) for name in names]
+    return max((version for version in found if version is not None), default=None)
+
+
 def _version_directories(directory: Path) -> list[int]:
     found: list[int] = []
     for entry in sorted(directory.iterdir()):

@@ -32,17 +32,25 @@ class Override:
 
         Raises:
             InvalidRequest: A path leaves the model's folder.
+            OSError: The disk refuses a file.
         """
         for path in files:
             _check_path(path)
         root = tempfile.TemporaryDirectory(prefix="inferd-model-", ignore_cleanup_errors=True)
         override = cls(root, name)
-        override.directory.mkdir()
+        try:
+            override._fill(files)
+        except BaseException:
+            override.remove()
+            raise
+        return override
+
+    def _fill(self, files: Mapping[str, bytes]) -> None:
+        self.directory.mkdir()
         for path, content in files.items():
-            target = override.directory / path
+            target = self.directory / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-        return override
 
     def remove(self) -> None:
         """Delete the folder."""

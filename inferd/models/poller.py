@@ -1,7 +1,7 @@
 """
 Keeps the registry in step with the repositories, in control mode ``poll``.
 
-One failing model never stops it: the failure is logged and, where the model served
+One failing model never stops it: the registry logs the failure and, where the model served
 before, its old versions go on.
 """
 
@@ -58,8 +58,7 @@ class Poller:
         self._seen = changes.seen
         for name in changes.unload:
             await self._registry.forget(name)
-        for name, error in (await self._registry.load_all(changes.load)).items():
-            logger.error("failed to poll model '%s': %s", name, error)
+        await self._registry.load_all(changes.load)
         return changes
 
     async def _run(self) -> None:

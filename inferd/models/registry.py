@@ -18,7 +18,15 @@ from typing import ParamSpec, TypeVar
 from inferd.errors import InferdError, LoadFailed, ModelNotReady, NotFound, PluginError, PollFailed
 from inferd.models.lifecycle import VersionStatus
 from inferd.models.loaded import LoadedVersion
-from inferd.models.loader import Built, ModelLoader, Prepared, activate, discard, reason_of
+from inferd.models.loader import (
+    Built,
+    ModelLoader,
+    Prepared,
+    activate,
+    discard,
+    newest_version,
+    reason_of,
+)
 from inferd.models.overrides import Override
 from inferd.models.versions import parse_requested
 from inferd.repository.catalog import Catalog
@@ -179,10 +187,12 @@ class ModelRegistry:
         async with record.lock:
             try:
                 await self._load(record, config, files)
-            except PollFailed:
+            except (PollFailed, OSError) as error:
                 if not record.versions and not record.failure:
                     self._models.pop(name, None)
-                raise
+                failed = error if isinstance(error, PollFailed) else PollFailed(name, str(error))
+                logger.error("failed to poll model '%s': %s", name, failed.reason)
+                raise failed from error
 
     async def _load(
         self, record: ModelRecord, config: str | None, files: Mapping[str, bytes] | None
@@ -215,14 +225,23 @@ class ModelRegistry:
             reason = reason_of(error)
             if config is not None and isinstance(error, LoadFailed):
                 logger.error("Invalid config override: %s", reason)
-                raise PollFailed(
-                    f"failed to load '{name}', failed to poll from model repository"
-                ) from error
-            logger.error("failed to load '%s': %s", name, reason)
-            if not record.ready():
-                record.failure = reason
-                record.versions.clear()
-            raise LoadFailed(f"load failed for model '{name}': {reason}") from error
+                raise PollFailed(name, reason) from error
+            raise await self._unprepared(record, directory, reason) from error
+
+    async def _unprepared(self, record: ModelRecord, directory: Path, reason: str) -> LoadFailed:
+        """Note why no version of a model could be chosen, on its newest version if it has one."""
+        name = record.name
+        version = await self._call(newest_version, directory)
+        logger.error("failed to load '%s': %s", name, reason)
+        if not record.ready():
+            record.versions.clear()
+            record.failure = "" if version is not None else reason
+            if version is not None:
+                status = record.versions.setdefault(version, VersionRecord()).status
+                status.on("load")
+                status.on("failed", reason)
+        place = "" if version is None else f"version {version} is at UNAVAILABLE state: "
+        return LoadFailed(f"load failed for model '{name}': {place}{reason};\n")
 
     async def _build_all(self, record: ModelRecord, prepared: Prepared) -> list[Built]:
         record.failure = ""

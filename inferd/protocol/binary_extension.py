@@ -106,21 +106,33 @@ def raw_input(signature: Signature, body: memoryview, max_size: int) -> Tensor:
     if len(body) > max_size:
         raise raw_input_too_large(len(body), max_size)
     if len(signature.inputs) != 1:
-        raise InvalidRequest(
+        raise _refusal(
             "Raw request must only have 1 input (found 1) to be deduced but got "
             f"{len(signature.inputs)} inputs in '{signature.model_name}' model configuration"
         )
     (spec,) = signature.inputs.values()
     batch = (1,) if signature.batches else ()
     if spec.datatype != "BYTES":
-        return Tensor(spec.name, spec.datatype, batch + _deduce(spec, len(body)), raw=body)
+        shape = batch + _deduce(spec, len(body))
+        expected = math.prod(shape) * spec.itemsize
+        if expected != len(body):
+            raise _refusal(
+                f"input byte size mismatch for input 'raw_input' for model "
+                f"'{signature.model_name}'. Expected {expected}, got {len(body)}"
+            )
+        return Tensor(spec.name, spec.datatype, shape, raw=body)
     if spec.dims != (1,):
-        raise InvalidRequest(
+        raise _refusal(
             f"For BYTE datatype raw input '{spec.name}', the model must have input shape [1]"
         )
     tensor = Tensor(spec.name, "BYTES", (*batch, 1))
     tensor.set_elements([bytes(body)])
     return tensor
+
+
+def _refusal(text: str) -> InvalidRequest:
+    """Return an error as the reference's core words it; a raw request has no id."""
+    return InvalidRequest(f"[request id: <id_unknown>] {text}")
 
 
 def raw_input_too_large(size: int, max_size: int) -> InvalidRequest:
@@ -134,7 +146,7 @@ def raw_input_too_large(size: int, max_size: int) -> InvalidRequest:
 def _deduce(spec: TensorSpec, size: int) -> tuple[int, ...]:
     """Return the dimensions with the one variable dimension computed from the size."""
     if spec.dims.count(-1) > 1:
-        raise InvalidRequest(
+        raise _refusal(
             f"The shape of the raw input '{spec.name}' can not be deduced because there are more "
             "than one variable-sized dimension"
         )

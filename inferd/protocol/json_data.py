@@ -29,7 +29,7 @@ _BINARY_ONLY: Final = ("FP16", "BF16")
 _Kind = tuple[frozenset[type], str]
 _SIGNED: Final[_Kind] = (frozenset({int}), "non-signed-integer as signed-integer")
 _UNSIGNED: Final[_Kind] = (frozenset({int}), "non-unsigned-integer as unsigned-integer")
-_DOUBLE: Final[_Kind] = (frozenset({int, float}), "non-double as double")
+_DOUBLE: Final[_Kind] = (frozenset({int, float}), "non-number as double")
 
 _KINDS: Final[dict[str, _Kind]] = {
     "BOOL": (frozenset({bool}), "non-boolean as boolean"),

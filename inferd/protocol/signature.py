@@ -13,7 +13,7 @@ from typing import NoReturn
 from inferd._generated.inference import ModelConfig, ModelInput, ModelOutput
 from inferd.errors import InvalidRequest
 from inferd.protocol import bytes_tensor
-from inferd.protocol.datatypes import BY_CONFIG
+from inferd.protocol.datatypes import BY_CONFIG, BY_NAME
 from inferd.protocol.messages import InferRequest
 from inferd.protocol.tensors import Tensor
 
@@ -130,53 +130,67 @@ class Signature:
             InvalidRequest: An input or output is unknown, missing, of the wrong
                 datatype, shape or size, or the batch is too large.
         """
-        self._check_outputs(request)
-        inputs = request.inputs
-        if inputs.keys() != self.inputs.keys():
-            self._check_names(request)
-        batches = self.batches
-        rows: int | None = None
-        for name, tensor in inputs.items():
-            spec = self.inputs[name]
-            shape = tensor.shape
-            if batches:
-                if not shape or (rows is not None and shape[0] != rows):
-                    self._check_datatype(request, spec, tensor)
-                    self._check_rows(request, tensor, rows)
-                rows = shape[0]
-                shape = shape[1:]
-            if not _is_plain(spec, tensor, shape, 1 if rows is None else rows):
-                self._check_datatype(request, spec, tensor)
-                self._check_shape(request, spec, tensor, shape)
-                self._check_size(request, spec, tensor)
-        request.batch_size = 1 if rows is None else rows
-        if batches and not 0 <= request.batch_size <= self.max_batch_size:
-            self._refuse(
-                request,
-                f"inference request batch-size must be <= {self.max_batch_size} "
-                f"for '{self.model_name}'",
-            )
-
-    def _refuse(self, request: InferRequest, text: str) -> NoReturn:
-        raise InvalidRequest(f"[request id: {request.id or '<id_unknown>'}] {text}")
-
-    def _check_outputs(self, request: InferRequest) -> None:
         for output in request.outputs:
             if output.name not in self.outputs:
                 raise InvalidRequest(
                     f"unexpected inference output '{output.name}' for model '{self.model_name}'"
                 )
+        request.batch_size = self._plain_rows(request) or self._checked_rows(request)
+
+    def _plain_rows(self, request: InferRequest) -> int:
+        """
+        Return the rows of a request that fits at first sight, else 0.
+
+        The hot path's only look at the inputs: no optional or variable ones.
+        """
+        inputs, specs = request.inputs, self.inputs
+        if inputs.keys() != specs.keys():
+            return 0
+        batches, rows = self.batches, 0
+        for name, tensor in inputs.items():
+            spec = specs[name]
+            shape = tensor.shape
+            if batches:
+                if not shape or shape[0] < 1 or (rows and shape[0] != rows):
+                    return 0
+                rows = shape[0]
+                shape = shape[1:]
+            if not _is_plain(spec, tensor, shape, rows if batches else 1):
+                return 0
+        if not batches:
+            return 1
+        return rows if rows <= self.max_batch_size else 0
+
+    def _checked_rows(self, request: InferRequest) -> int:
+        """Check the inputs in the reference's order, which decides whose text is seen."""
+        self._check_names(request)
+        rows = self._check_batch(request) if self.batches else 1
+        for name, tensor in request.inputs.items():
+            spec = self.inputs[name]
+            self._check_datatype(request, spec, tensor)
+            self._check_shape(request, spec, tensor)
+            self._check_size(request, spec, tensor)
+        return rows
+
+    def _refuse(self, request: InferRequest, text: str) -> NoReturn:
+        raise InvalidRequest(f"[request id: {request.id or '<id_unknown>'}] {text}")
 
     def _check_names(self, request: InferRequest) -> None:
         given = request.inputs
+        missing = [name for name in self._required if name not in given]
+        least, most = len(self._required), len(self.inputs)
+        if not least <= len(given) <= most:
+            self._refuse_count(request, missing)
         for name in given:
             if name not in self.inputs:
-                self._refuse(
-                    request, f"unexpected inference input '{name}' for model '{self.model_name}'"
+                raise InvalidRequest(
+                    f"unexpected inference input '{name}' for model '{self.model_name}'"
                 )
-        missing = [name for name in self._required if name not in given]
-        if not missing:
-            return
+        if missing:
+            self._refuse_count(request, missing)
+
+    def _refuse_count(self, request: InferRequest, missing: Sequence[str]) -> NoReturn:
+        given = request.inputs
         least, most = len(self._required), len(self.inputs)
         expected = (
             f"expected {most} inputs"
@@ -190,37 +204,47 @@ class Signature:
             "Please provide all required input(s).",
         )
 
-    def _check_datatype(self, request: InferRequest, spec: TensorSpec, tensor: Tensor) -> None:
-        if tensor.datatype != spec.datatype:
+    def _check_batch(self, request: InferRequest) -> int:
+        rows: int | None = None
+        for tensor in request.inputs.values():
+            if not tensor.shape:
+                self._refuse(
+                    request,
+                    f"input '{tensor.name}' has no shape but model requires batch dimension for "
+                    f"'{self.model_name}'",
+                )
+            if rows is not None and tensor.shape[0] != rows:
+                self._refuse(
+                    request,
+                    f"input '{tensor.name}' batch size does not match other inputs for "
+                    f"'{self.model_name}'",
+                )
+            rows = tensor.shape[0]
+        if rows is not None and rows > self.max_batch_size:
             self._refuse(
                 request,
-                f"inference input '{spec.name}' data-type is '{tensor.datatype}', but model "
+                f"inference request batch-size must be <= {self.max_batch_size} "
+                f"for '{self.model_name}'",
+            )
+        return 1 if rows is None else rows
+
+    def _check_datatype(self, request: InferRequest, spec: TensorSpec, tensor: Tensor) -> None:
+        if tensor.datatype != spec.datatype:
+            actual = tensor.datatype if tensor.datatype in BY_NAME else "<invalid>"
+            self._refuse(
+                request,
+                f"inference input '{spec.name}' data-type is '{actual}', but model "
                 f"'{self.model_name}' expects '{spec.datatype}'",
             )
 
-    def _check_rows(self, request: InferRequest, tensor: Tensor, rows: int | None) -> None:
-        if not tensor.shape:
-            self._refuse(
-                request,
-                f"input '{tensor.name}' has no shape but model requires batch dimension for "
-                f"'{self.model_name}'",
-            )
-        if rows is not None and tensor.shape[0] != rows:
-            self._refuse(
-                request,
-                f"input '{tensor.name}' batch size does not match other inputs for "
-                f"'{self.model_name}'",
-            )
-
-    def _check_shape(
-        self, request: InferRequest, spec: TensorSpec, tensor: Tensor, shape: Sequence[int]
-    ) -> None:
+    def _check_shape(self, request: InferRequest, spec: TensorSpec, tensor: Tensor) -> None:
         if any(dim < 0 for dim in tensor.shape):
             self._refuse(
                 request,
                 f"All input dimensions should be specified for input '{spec.name}' for model "
                 f"'{self.model_name}', got {_brackets(tensor.shape)}",
             )
+        shape = tensor.shape[1:] if self.batches else tensor.shape
         fits = len(shape) == len(spec.dims) and all(
             want in (-1, got) for want, got in zip(spec.dims, shape, strict=True)
         )
@@ -280,7 +304,7 @@ class Signature:
 
 def _is_plain(spec: TensorSpec, tensor: Tensor, shape: tuple[int, ...], rows: int) -> bool:
     """Whether a tensor fits at first sight; the hot path's only look at it."""
-    if shape != spec.dims or tensor.datatype != spec.datatype or not spec.fixed_bytes or rows < 0:
+    if shape != spec.dims or tensor.datatype != spec.datatype or not spec.fixed_bytes:
         return False
     return not tensor.has_raw or len(tensor.raw()) == rows * spec.fixed_bytes
 

@@ -43,16 +43,19 @@ class Catalog:
         Raises:
             PollFailed: It is in no repository, or in more than one.
         """
-        folders = [path for root in self.repositories if (path := root / name).is_dir()]
+        folders = self._folders(name)
         if not folders:
-            raise PollFailed(
-                f"failed to poll model '{name}': model not found in any model repository."
-            )
+            raise PollFailed(name, "model not found in any model repository.")
         if len(folders) > 1:
-            raise PollFailed(
-                f"failed to poll model '{name}': not unique across all model repositories"
-            )
+            raise PollFailed(name, "not unique across all model repositories")
         return folders[0]
+
+    def is_ambiguous(self, name: str) -> bool:
+        """Whether more than one repository has a model of that name."""
+        return len(self._folders(name)) > 1
+
+    def _folders(self, name: str) -> list[Path]:
+        return [path for root in self.repositories if (path := root / name).is_dir()]
 
     def snapshot(self) -> dict[str, Fingerprint]:
         """Return the fingerprint of every model folder."""

@@ -56,7 +56,7 @@ async def test_a_bad_model_is_tried_again_only_when_it_changes(
     await follow.poll()
     assert (await follow.poll()).load == ()
 
-    assert "failed to poll model 'bad'" in caplog.text
+    assert "failed to load 'bad'" in caplog.text
     assert registry.lookup("good", "").version == 1
 
 

@@ -82,12 +82,27 @@ class TestLoad:
         assert states(registry) == {1: "READY"}
         assert registry.all_ready()
 
-    async def test_a_model_that_is_nowhere_leaves_no_trace(self, registry):
-        """It does not appear in the index."""
-        with pytest.raises(PollFailed):
+    async def test_a_model_that_is_nowhere_leaves_no_trace(self, registry, caplog):
+        """It does not appear in the index; only the log says why."""
+        with pytest.raises(PollFailed, match="failed to load 'x', failed to poll from model repo"):
             await registry.load("x")
 
         assert registry.record("x") is None
+        assert "failed to poll model 'x': model not found in any model repository." in caplog.text
+
+    async def test_a_file_the_disk_refuses_is_a_failed_poll(self, registry):
+        """The server goes on."""
+        with pytest.raises(PollFailed):
+            await registry.load("new", config=OVERRIDE, files={"1/" + 300 * "x": b""})
+
+    async def test_a_bad_model_without_any_version_has_its_reason(self, registry, repository):
+        """There is no version to hang it on."""
+        repository.add("bad", versions=())
+        with pytest.raises(LoadFailed, match="load failed for model 'bad': Invalid argument: at l"):
+            await registry.load("bad")
+
+        assert "at least one version" in registry.record("bad").failure
+        assert not registry.all_ready()
 
     async def test_one_bad_model_never_stops_the_others(self, registry, repository):
         """Its reason is kept."""
@@ -97,7 +112,7 @@ class TestLoad:
 
         assert list(failed) == ["bad"]
         assert states(registry, "good") == {1: "READY"}
-        assert "config.pbtxt" in registry.record("bad").failure
+        assert "config.pbtxt" in registry.record("bad").versions[1].status.reason
         assert not registry.all_ready()
 
     async def test_a_failing_version_fails_the_whole_load(self, registry, repository):

@@ -76,7 +76,7 @@ def _signature(datatype, itemsize, dims, *, max_batch_size=0, inputs=1):
         ((2,), 4, 8, (1, 2)),
         ((-1, 2), 4, 24, (1, 3, 2)),
         ((-1,), 0, 0, (0,)),
-        ((0, -1), 0, 8, (0, 0)),
+        ((0, -1), 0, 0, (0, 0)),
         ((), 0, 4, ()),
     ],
 )
@@ -120,7 +120,18 @@ def test_models_that_cannot_take_raw_requests(signature, message):
     """The error says what about the model's config is in the way."""
     with pytest.raises(InvalidRequest) as caught:
         raw_input(signature, memoryview(b"abcd"), 100)
-    assert caught.value.message == message
+    assert caught.value.message == "[request id: <id_unknown>] " + message
+
+
+@pytest.mark.parametrize(("dims", "expected"), [((2,), 8), ((-1,), 4), ((0, -1), 0)])
+def test_a_raw_body_of_another_size_is_refused(dims, expected):
+    """The text calls the body by the reference's name, whatever the input's is."""
+    with pytest.raises(InvalidRequest) as caught:
+        raw_input(_signature("FP32", 4, dims), memoryview(bytes(7)), 100)
+    assert caught.value.message == (
+        "[request id: <id_unknown>] input byte size mismatch for input 'raw_input' for model 'm'. "
+        f"Expected {expected}, got 7"
+    )
 
 
 def test_a_raw_input_is_bounded():

@@ -121,8 +121,8 @@ _ACCESS = "Unable to parse 'data': attempt to access JSON "
         ([1, -1], "UINT8", _ACCESS + "non-unsigned-integer as unsigned-integer"),
         ([1, 2.5], "UINT64", _ACCESS + "non-unsigned-integer as unsigned-integer"),
         ([True, 1], "BOOL", _ACCESS + "non-boolean as boolean"),
-        ([1.5, "x"], "FP32", _ACCESS + "non-double as double"),
-        ([1.5, None], "FP64", _ACCESS + "non-double as double"),
+        ([1.5, "x"], "FP32", _ACCESS + "non-number as double"),
+        ([1.5, None], "FP64", _ACCESS + "non-number as double"),
         (
             ["a", 1],
             "BYTES",

@@ -86,6 +86,13 @@ class TestAccepts:
         """Only the required ones count."""
         signature(optional=True).check(request(tensor("A")))
 
+    def test_a_request_may_have_no_rows(self):
+        """It is executed as it is."""
+        made = request(tensor("A", (0, 2)), tensor("B", (0, 2)))
+        signature().check(made)
+
+        assert made.batch_size == 0
+
     def test_variable_dimensions_take_any_size(self):
         """Zero included."""
         signature(inputs=("A",), dims=(-1,)).check(request(tensor("A", (1, 0))))
@@ -108,14 +115,25 @@ class TestRefuses:
 
     def test_the_request_id_is_in_the_text(self):
         """So that a client of many requests knows which."""
-        assert refusal(signature(), tensor("X"), id="42").startswith("[request id: 42] ")
+        assert refusal(signature(), tensor("A"), id="42").startswith("[request id: 42] ")
 
     def test_an_unknown_input(self):
-        """Before anything else about inputs."""
+        """Without the request id; the number of inputs is looked at before."""
         assert (
-            refusal(signature(), tensor("X"))
-            == PREFIX + "unexpected inference input 'X' for model 'm'"
+            refusal(signature(), tensor("A"), tensor("X"))
+            == "unexpected inference input 'X' for model 'm'"
         )
+
+    def test_too_many_inputs(self):
+        """The number is wrong before a name is."""
+        assert refusal(signature(), tensor("A"), tensor("B"), tensor("X")).startswith(
+            PREFIX + "expected 2 inputs but got 3 inputs for model 'm'. "
+            "Got input(s) ['A','B','X'], but missing required input(s) []."
+        )
+
+    def test_a_required_input_replaced_by_an_optional_one(self):
+        """The number is right, and one is missing all the same."""
+        assert "missing required input(s) ['A']" in refusal(signature(optional=True), tensor("B"))
 
     def test_an_unknown_output(self):
         """Without the request id."""
@@ -144,6 +162,18 @@ class TestRefuses:
             PREFIX + "inference input 'A' data-type is 'FP32', but model 'm' expects 'INT32'"
         )
 
+    def test_a_datatype_that_does_not_exist(self):
+        """It is not repeated."""
+        assert "data-type is '<invalid>'" in refusal(
+            signature(inputs=("A",)), tensor(datatype="FLOAT")
+        )
+
+    def test_a_first_dimension_taken_for_the_batch(self):
+        """The batch size is looked at before the shape."""
+        assert refusal(signature(inputs=("A",)), tensor(shape=(16,))) == (
+            PREFIX + "inference request batch-size must be <= 8 for 'm'"
+        )
+
     def test_no_batch_dimension(self):
         """A scalar for a model that batches."""
         assert refusal(signature(inputs=("A",)), tensor(shape=())) == (
@@ -152,9 +182,10 @@ class TestRefuses:
 
     def test_different_batch_sizes(self):
         """All inputs have the same rows."""
-        assert refusal(signature(), tensor("A", (1, 2)), tensor("B", (2, 2))) == (
-            PREFIX + "input 'B' batch size does not match other inputs for 'm'"
-        )
+        for first, second in ((1, 2), (0, 2)):
+            assert refusal(signature(), tensor("A", (first, 2)), tensor("B", (second, 2))) == (
+                PREFIX + "input 'B' batch size does not match other inputs for 'm'"
+            )
 
     def test_one_row_too_many(self):
         """max_batch_size itself is allowed."""

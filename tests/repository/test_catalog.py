@@ -28,11 +28,16 @@ def test_a_model_is_found_in_its_repository(catalog, tmp_path):
 
 def test_a_model_that_is_nowhere(catalog):
     """The text is the reference's."""
-    with pytest.raises(PollFailed, match="'x': model not found in any model repository"):
+    with pytest.raises(PollFailed, match="failed to load 'x', failed to poll from") as caught:
         catalog.locate("x")
+
+    assert caught.value.reason == "model not found in any model repository."
 
 
 def test_a_model_in_two_repositories_is_served_from_neither(catalog):
     """It would be unclear which."""
-    with pytest.raises(PollFailed, match="not unique across all model repositories"):
+    with pytest.raises(PollFailed) as caught:
         catalog.locate("both")
+
+    assert caught.value.reason == "not unique across all model repositories"
+    assert [catalog.is_ambiguous(name) for name in ("both", "a", "x")] == [True, False, False]
