@@ -83,7 +83,7 @@ class Server:
     async def load_models(self) -> dict[str, InferdError]:
         """Load what the control mode asks for; return the errors of models that failed."""
         seen = await asyncio.to_thread(self.catalog.snapshot)
-        # aiohttp, grpclib and OpenTelemetry take a third of a second to import, and the
+        # aiohttp and grpclib take a quarter of a second to import, and the
         # frameworks load models without the interpreter lock: both happen at once.
         failed, _ = await asyncio.gather(
             self.registry.load_all(self._startup_models(seen)),
@@ -125,10 +125,9 @@ class Server:
                 max_input_size=config.http_max_input_size,
                 reuse_port=config.reuse_http_port,
             )
-        if config.allow_metrics:
-            self._build_metrics()
 
     def _build_metrics(self) -> None:
+        """Import OpenTelemetry and make the metrics; blocks."""
         from inferd.telemetry.http import MetricsServer
         from inferd.telemetry.metrics import Metrics
 
@@ -150,14 +149,15 @@ class Server:
             StartError: An address is in use; the text is Triton's.
         """
         config = self.config
-        for service, failing, name, address in (
-            (self.grpc, "GRPC service", "GRPCInferenceService", config.grpc_address),
-            (self.http, "HTTP service", "HTTPService", config.http_address),
-            (self.metrics, "Metrics service", "Metrics Service", config.metrics_address),
-        ):
-            if service is not None:
-                await _start(service, failing, address)
-                logger.info("Started %s at %s:%s", name, address, service.port)
+        if self.grpc is not None:
+            await _start(self.grpc, "GRPC service", "GRPCInferenceService", config.grpc_address)
+        if self.http is not None:
+            await _start(self.http, "HTTP service", "HTTPService", config.http_address)
+        if config.allow_metrics:
+            # After the others: nobody's request waits for OpenTelemetry to be imported.
+            await asyncio.to_thread(self._build_metrics)
+        if self.metrics is not None:
+            await _start(self.metrics, "Metrics service", "Metrics Service", config.metrics_address)
         if self._poller is not None:
             self._poller.start()
 
@@ -197,15 +197,16 @@ class Server:
 
 
 async def _start(
-    service: "HttpServer | GrpcServer | MetricsServer", what: str, address: str
+    service: "HttpServer | GrpcServer | MetricsServer", failing: str, name: str, address: str
 ) -> None:
-    port = service.port
+    wanted = service.port
     try:
         await service.start()
     except OSError as error:
         raise StartError(
-            f"failed to start {what}: Unavailable - Socket '{address}:{port}' already in use"
+            f"failed to start {failing}: Unavailable - Socket '{address}:{wanted}' already in use"
         ) from error
+    logger.info("Started %s at %s:%s", name, address, service.port)
 
 
 def _select_kernels(name: CpuKernels) -> inferd_kernels.KernelSet:

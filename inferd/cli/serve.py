@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -42,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(config.to_dict(), indent=2))
         return 0
     logs.configure(config.log)
+    gc.disable()
     with asyncio.Runner(loop_factory=_loop_factory(config)) as runner:
         return runner.run(_serve(config))
 
@@ -91,6 +93,9 @@ def _on_signal(number: signal.Signals, stopping: asyncio.Event) -> None:
 async def _start(server: Server) -> int:
     """Load, print the tables, listen; return 0 or the exit code."""
     failed = await server.load_models()
+    # What was made until now stays; collections while serving need not look at it.
+    gc.freeze()
+    gc.enable()
     _print_tables(server)
     if failed and server.config.exit_on_error:
         print("error: creating server: Internal - failed to load all models", file=sys.stderr)

@@ -77,7 +77,8 @@ class TestOptions:
         made = plan()
 
         assert (made.mem_arena, made.mem_pattern, made.parallel) == (True, True, False)
-        assert (made.entries, made.libraries, made.shrink_arenas) == ((), (), "")
+        assert (made.libraries, made.shrink_arenas) == ((), "")
+        assert made.entries == (("session.force_spinning_stop", "1"),)
 
     @pytest.mark.parametrize(
         ("text", "expected"),
@@ -125,7 +126,16 @@ class TestOptions:
         """Every session.* parameter goes to ONNX Runtime as it is."""
         made = plan({"session.intra_op.allow_spinning": "0", "other": "1"})
 
-        assert made.entries == (("session.intra_op.allow_spinning", "0"),)
+        assert dict(made.entries) == {
+            "session.force_spinning_stop": "1",
+            "session.intra_op.allow_spinning": "0",
+        }
+
+    def test_stated_entries_beat_the_defaults(self, plan):
+        """Whoever wants threads to wait busily between runs may have it."""
+        made = plan({"session.force_spinning_stop": "0"})
+
+        assert dict(made.entries) == {"session.force_spinning_stop": "0"}
 
     def test_arena_shrinkage(self, plan):
         """Arenas to shrink are kept for the runs."""
