@@ -51,6 +51,17 @@ def import_runtime() -> Runtime:
     return onnxruntime
 
 
+def preload_cuda(runtime: Runtime) -> None:
+    """
+    Load the CUDA and cuDNN libraries that came as wheels; the GPU providers need them.
+
+    ONNX Runtime finds them in ``site-packages/nvidia`` only when it is told to look, and
+    prints what is missing. Releases before 1.21 could not look.
+    """
+    if hasattr(runtime, "preload_dlls"):
+        runtime.preload_dlls()
+
+
 def share_threads(runtime: Runtime, intra_op: int, inter_op: int) -> None:
     """
     Give the process one pool of threads of these sizes for all sessions that want it.

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from inferd.backend import BackendError
 from inferd_backend_onnx.plan import SessionPlan
-from inferd_backend_onnx.runtime import LOG_ERRORS, Runtime, backend_error
+from inferd_backend_onnx.providers import CUDA, TENSORRT
+from inferd_backend_onnx.runtime import LOG_ERRORS, Runtime, backend_error, preload_cuda
 
 Session = Any
 """An ``onnxruntime.InferenceSession``."""
@@ -32,6 +33,8 @@ def open_session(runtime: Runtime, plan: SessionPlan, model_name: str) -> Sessio
                 f"model '{model_name}' needs {name}, which the installed ONNX Runtime "
                 f"{runtime.__version__} does not have; it has {', '.join(available)}"
             )
+    if wanted in (CUDA, TENSORRT):
+        preload_cuda(runtime)
     try:
         session = runtime.InferenceSession(
             plan.path,

@@ -30,6 +30,11 @@ class CudaRuntime:
     def __init__(self, works: bool) -> None:
         self.works = works
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.preloaded = 0
+
+    def preload_dlls(self):
+        """Count the calls."""
+        self.preloaded += 1
 
     def get_available_providers(self):
         """CUDA is listed whether it works or not."""
@@ -53,6 +58,15 @@ def on_gpu(plan: SessionPlan) -> SessionPlan:
 
 class TestOpen:
     """Creating a session."""
+
+    def test_cuda_libraries_are_loaded_before_a_gpu_session(self, plan):
+        """ONNX Runtime does not look for those that came as wheels by itself."""
+        runtime = CudaRuntime(works=True)
+        open_session(runtime, plan, "m")
+        assert runtime.preloaded == 0
+        open_session(runtime, on_gpu(plan), "m")
+
+        assert runtime.preloaded == 1
 
     def test_options_arrive(self, plan):
         """What the plan says is what ONNX Runtime gets."""
