@@ -28,7 +28,7 @@ INTERNAL_ERROR: Final = "internal error"
 
 SHUTTING_DOWN: Final = "GRPC server is shutting down and has stopped accepting new requests."
 
-_STATUS: Final[dict[type[InferdError], Status]] = {
+STATUS: Final[dict[type[InferdError], Status]] = {
     InvalidRequest: Status.INVALID_ARGUMENT,
     UnsupportedFeature: Status.UNIMPLEMENTED,
     MalformedDocument: Status.INTERNAL,
@@ -45,7 +45,7 @@ _STATUS: Final[dict[type[InferdError], Status]] = {
 def status_of(error: InferdError) -> Status:
     """Return the status of an error, that of its nearest base class in the table."""
     for ancestor in type(error).__mro__:
-        status = _STATUS.get(ancestor)
+        status = STATUS.get(ancestor)
         if status is not None:
             return status
     return Status.INTERNAL
