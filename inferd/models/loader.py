@@ -15,7 +15,7 @@ from inferd._generated.inference import ModelConfig, ModelInstanceGroup, ModelIn
 from inferd.backend import Backend, Instance, Model, ModelContext, Placement
 from inferd.backends.loader import BackendLoader
 from inferd.errors import InferdError, LoadFailed, PluginError
-from inferd.models import completion, labels, model_config, validation, versions
+from inferd.models import completion, labels, model_config, validation, versions, warmup
 from inferd.models.loaded import LoadedVersion, Scheduling
 from inferd.models.support import ignored_fields, refuse_unsupported
 from inferd.protocol.signature import Signature
@@ -126,10 +126,10 @@ class ModelLoader:
 
     def build(self, prepared: Prepared, version: int) -> Built:
         """
-        Load one version and make its instances. Blocks.
+        Load one version, make its instances and warm them up. Blocks.
 
         Raises:
-            LoadFailed: A label file cannot be read.
+            LoadFailed: A label file cannot be read, or a warm-up sample failed.
             BackendError: The backend refused.
         """
         started_ns = time.monotonic_ns()
@@ -143,7 +143,10 @@ class ModelLoader:
         model = prepared.backend.load(context)
         instances: list[Instance] = []
         try:
-            instances.extend(model.create_instance(place) for place in placements(config))
+            places = list(placements(config))
+            instances.extend(model.create_instance(place) for place in places)
+            names = [place.name for place in places]
+            warmup.run(config, version, directory, list(zip(names, instances, strict=True)))
         except BaseException:
             for instance in instances:
                 instance.close()
