@@ -19,8 +19,8 @@ def to_message(name: str, version: int, statistics: ModelStatistics) -> pb.Model
             compute_input=_duration(statistics.compute_input),
             compute_infer=_duration(statistics.compute_infer),
             compute_output=_duration(statistics.compute_output),
-            cache_hit=pb.StatisticDuration(),
-            cache_miss=pb.StatisticDuration(),
+            cache_hit=_duration(statistics.cache_hit),
+            cache_miss=_duration(statistics.cache_miss),
         ),
         batch_stats=[_batch(size, batch) for size, batch in sorted(statistics.batches.items())],
     )

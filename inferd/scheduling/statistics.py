@@ -56,6 +56,12 @@ class ModelStatistics:
         request_us: Sums of per-request durations, each truncated to microseconds as
             Triton's counters are: request, queue, compute input, infer, output.
         load_ns: How long loading took, in nanoseconds.
+        uses_cache: Whether the version has the response cache.
+        cache_hit: Requests answered without an execution, and the time that took them.
+        cache_miss: Answered requests the cache did not have, and the time that looking
+            them up and keeping the answer took.
+        cache_hit_us: Sum of the hits' times, each truncated to microseconds; likewise
+            ``cache_miss_us``.
     """
 
     last_inference_ms: int = 0
@@ -76,6 +82,11 @@ class ModelStatistics:
     compute_infer_us: int = 0
     compute_output_us: int = 0
     load_ns: int = 0
+    uses_cache: bool = False
+    cache_hit: Duration = field(default_factory=Duration)
+    cache_miss: Duration = field(default_factory=Duration)
+    cache_hit_us: int = 0
+    cache_miss_us: int = 0
 
     def record_success(
         self, total_ns: int, queue_ns: int, input_ns: int, infer_ns: int, output_ns: int
@@ -91,6 +102,19 @@ class ModelStatistics:
         self.compute_input_us += input_ns // 1000
         self.compute_infer_us += infer_ns // 1000
         self.compute_output_us += output_ns // 1000
+
+    def record_cache_hit(self, total_ns: int, hit_ns: int) -> None:
+        """Count one request answered without an execution of its own: a success, never queued."""
+        self.success.add(total_ns)
+        self.queue.add(0)
+        self.request_us += total_ns // 1000
+        self.cache_hit.add(hit_ns)
+        self.cache_hit_us += hit_ns // 1000
+
+    def record_cache_miss(self, miss_ns: int) -> None:
+        """Count one answered request the cache did not have; the success is counted apart."""
+        self.cache_miss.add(miss_ns)
+        self.cache_miss_us += miss_ns // 1000
 
     def record_failure(self, reason: str, total_ns: int) -> None:
         """Count one failed request under one of :data:`FAILURE_REASONS`."""

@@ -53,15 +53,17 @@ class ModelInstrument:
         name: The metric's name.
         kind: Whether it only grows.
         description: Triton's help text.
-        read: Returns the number now, or one number per value of ``label``.
+        read: Returns the number now, or one number per value of ``label``; None hides
+            the version.
         label: The label that tells several series of one version apart.
-        latency: Whether it is one of the counters that ``counter_latencies`` switches.
+        latency: Whether it is one of the counters that ``counter_latencies`` switches:
+            the five cumulative durations and, as in Triton, those of the cache.
     """
 
     name: str
     kind: Kind
     description: str
-    read: Callable[[ModelStatistics], float | Mapping[str, float]]
+    read: Callable[[ModelStatistics], float | Mapping[str, float] | None]
     label: str = ""
     latency: bool = False
 
@@ -78,6 +80,13 @@ class HostInstrument:
 
 def _latency(name: str, what: str, read: Callable[[ModelStatistics], float]) -> ModelInstrument:
     return ModelInstrument(name, "counter", what, read, latency=True)
+
+
+def _of_cache(name: str, what: str, read: Callable[[ModelStatistics], float]) -> ModelInstrument:
+    """Return a counter that only versions with the response cache have."""
+    return ModelInstrument(
+        name, "counter", what, lambda s: read(s) if s.uses_cache else None, latency=True
+    )
 
 
 MODEL_INSTRUMENTS: Final = (
@@ -131,6 +140,26 @@ MODEL_INSTRUMENTS: Final = (
         "Cumulative inference compute output duration in microseconds "
         "(does not include cached requests)",
         lambda s: s.compute_output_us,
+    ),
+    _of_cache(
+        "nv_cache_num_hits_per_model",
+        "Number of cache hits per model",
+        lambda s: s.cache_hit.count,
+    ),
+    _of_cache(
+        "nv_cache_num_misses_per_model",
+        "Number of cache misses per model",
+        lambda s: s.cache_miss.count,
+    ),
+    _of_cache(
+        "nv_cache_hit_duration_per_model",
+        "Total cache hit duration per model, in microseconds",
+        lambda s: s.cache_hit_us,
+    ),
+    _of_cache(
+        "nv_cache_miss_duration_per_model",
+        "Total cache miss (insert+lookup) duration per model, in microseconds",
+        lambda s: s.cache_miss_us,
     ),
     ModelInstrument(
         "nv_inference_pending_request_count",

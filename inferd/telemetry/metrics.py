@@ -48,7 +48,8 @@ class Metrics:
 
     Args:
         models: Returns the loaded model versions; called once per scrape.
-        counter_latencies: Whether the five cumulative durations are reported.
+        counter_latencies: Whether the cumulative durations and the cache's counters are
+            reported.
         cpu_metrics: Whether the machine's processor and memory use are reported.
     """
 
@@ -141,7 +142,7 @@ class _Exporter:
                 if isinstance(value, Mapping):
                     for key, number in value.items():
                         yield observation(number, {**labels, label: key})
-                else:
+                elif value is not None:
                     yield observation(value, labels)
 
         return observe

@@ -35,3 +35,26 @@ def test_executions_are_counted_by_batch_size():
     assert (statistics.inference_count, statistics.execution_count) == (7, 3)
     assert sorted(statistics.batches) == [1, 3]
     assert statistics.batches[3].compute_infer == Duration(2, 4)
+
+
+def test_a_cache_hit_is_a_success_that_was_not_computed():
+    """It was not queued either."""
+    statistics = ModelStatistics()
+    statistics.record_cache_hit(9_999, 1_999)
+    statistics.record_cache_hit(1, 1)
+
+    assert statistics.success == Duration(2, 10_000)
+    assert statistics.queue == Duration(2, 0)
+    assert statistics.cache_hit == Duration(2, 2_000)
+    assert (statistics.request_us, statistics.cache_hit_us) == (9, 1)
+    assert statistics.compute_infer.count == statistics.inference_count == 0
+
+
+def test_a_cache_miss_is_counted_beside_its_success():
+    """Nanoseconds are kept, microseconds are truncated per request."""
+    statistics = ModelStatistics()
+    statistics.record_cache_miss(1_999)
+    statistics.record_cache_miss(1)
+
+    assert (statistics.cache_miss, statistics.cache_miss_us) == (Duration(2, 2_000), 1)
+    assert statistics.success.count == 0

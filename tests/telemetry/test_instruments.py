@@ -22,9 +22,31 @@ def test_every_model_metric_reads_its_own_number():
         "nv_inference_compute_input_duration_us": 6,
         "nv_inference_compute_infer_duration_us": 80,
         "nv_inference_compute_output_duration_us": 10,
+        "nv_cache_num_hits_per_model": None,
+        "nv_cache_num_misses_per_model": None,
+        "nv_cache_hit_duration_per_model": None,
+        "nv_cache_miss_duration_per_model": None,
         "nv_inference_pending_request_count": 7,
         "nv_model_load_duration_secs": 1.5,
     }
+
+
+def test_versions_with_the_cache_have_its_metrics():
+    """Hits, misses and their times; a hit is a success, too."""
+    statistics = ModelStatistics(uses_cache=True)
+    statistics.record_cache_hit(9_000, 2_999)
+    statistics.record_cache_miss(4_999)
+    statistics.record_cache_miss(1_000)
+    values = {row.name: row.read(statistics) for row in MODEL_INSTRUMENTS}
+
+    assert {name: value for name, value in values.items() if name.startswith("nv_cache_")} == {
+        "nv_cache_num_hits_per_model": 1,
+        "nv_cache_num_misses_per_model": 2,
+        "nv_cache_hit_duration_per_model": 2,
+        "nv_cache_miss_duration_per_model": 5,
+    }
+    assert values["nv_inference_request_success"] == 1
+    assert values["nv_inference_request_duration_us"] == 9
 
 
 def test_every_host_metric_reads_its_own_number():

@@ -13,8 +13,8 @@ from inferd.telemetry.metrics import Metrics
 
 
 def series(name="m", version="1", **tags):
-    """Return a version that has counted nothing yet."""
-    return ModelSeries(name, version, tags, ModelStatistics())
+    """Return a version that has the response cache and has counted nothing yet."""
+    return ModelSeries(name, version, tags, ModelStatistics(uses_cache=True))
 
 
 @pytest.fixture
@@ -68,6 +68,15 @@ def test_prometheus_reads_every_series(make):
         dict(found)["reason"] for name, found in values if name == "nv_inference_request_failure"
     } == {"REJECTED", "CANCELED", "BACKEND", "OTHER"}
     assert len(values) == len(plain) + 4
+
+
+def test_a_version_without_the_cache_has_no_metrics_of_it(make):
+    """Another one has; and where none has, the families are missing altogether."""
+    plain = ModelSeries("p", "1", {}, ModelStatistics())
+    text = make([plain, series()]).render().decode()
+    assert 'nv_cache_num_hits_per_model{model="m",version="1"} 0\n' in text
+    assert text.count("nv_cache_num_hits_per_model{") == 1
+    assert "nv_cache_" not in make([plain]).render().decode()
 
 
 def test_help_and_type_come_first(make):
