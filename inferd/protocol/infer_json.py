@@ -26,17 +26,19 @@ from inferd.protocol.json_document import (
     members,
     optional,
 )
-from inferd.protocol.messages import InferRequest, InferResponse, ParameterValue, RequestedOutput
+from inferd.protocol.messages import (
+    SHARED_MEMORY_DISABLED,
+    InferRequest,
+    InferResponse,
+    ParameterValue,
+    RequestedOutput,
+)
 from inferd.protocol.tensors import Buffer, Tensor
 
 MAX_RANK: Final = 32
 """The most dimensions a tensor may have."""
 
 _MAX_ELEMENTS: Final = (1 << 63) - 1
-
-SHARED_MEMORY_DISABLED: Final = (
-    "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable."
-)
 
 
 class DecodedRequest(NamedTuple):

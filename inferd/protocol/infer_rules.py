@@ -22,13 +22,9 @@ from inferd.protocol.infer_protobuf import (
     Parameters,
     RequestMessage,
 )
-from inferd.protocol.messages import InferRequest, RequestedOutput
+from inferd.protocol.messages import SHARED_MEMORY_DISABLED, InferRequest, RequestedOutput
 from inferd.protocol.tensors import Array, Tensor
 from inferd.protocol.wire import Buffer
-
-SHARED_MEMORY_DISABLED: Final = (
-    "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable."
-)
 
 _EMPTY_FINAL_RESPONSE: Final = "triton_enable_empty_final_response"
 _UINT64_MASK: Final = (1 << 64) - 1

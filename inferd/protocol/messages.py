@@ -5,11 +5,17 @@ They carry no behaviour: frontends fill them in, the data plane passes them on.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from inferd.protocol.tensors import Tensor
 
 ParameterValue = bool | int | float | str
 """What a request or response parameter may be."""
+
+SHARED_MEMORY_DISABLED: Final = (
+    "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable."
+)
+"""What Triton answers to a tensor in shared memory when that is off, as it is by default."""
 
 
 class RequestedOutput:

@@ -94,5 +94,23 @@ class Tensor:
                 self._raw = contiguous.reshape(-1).view(np.uint8).data
         return self._raw
 
+    def alias(self, name: str, shape: Sequence[int]) -> "Tensor":
+        """
+        Return the same data under another name and shape; nothing is copied.
+
+        The data of the alias is read-only: others look at it, too.
+
+        Args:
+            name: The alias's name.
+            shape: A shape with as many elements.
+        """
+        raw, array = self._raw, self._array
+        if raw is not None:
+            raw = raw if isinstance(raw, bytes) else memoryview(raw).toreadonly()
+        if array is not None:
+            array = array.reshape(tuple(shape)).view()
+            array.flags.writeable = False
+        return Tensor(name, self.datatype, shape, raw=raw, array=array)
+
     def __repr__(self) -> str:
         return f"Tensor({self.name!r}, {self.datatype!r}, {list(self.shape)})"
