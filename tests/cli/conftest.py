@@ -118,6 +118,22 @@ def encode(array: Array, datatype: str) -> bytes:
     return b"".join(struct.pack("<I", len(item)) + item for item in array.ravel())
 
 
+def http_answer(asked: Asked, results: dict[str, tuple[str, Array]]) -> web.Response:
+    """Return results as JSON with the tensors behind it."""
+    outputs, blobs = [], []
+    for name, (datatype, array) in results.items():
+        blobs.append(encode(array, datatype))
+        parameters = {"binary_data_size": len(blobs[-1])}
+        shape = list(array.shape)
+        outputs.append(
+            {"name": name, "datatype": datatype, "shape": shape, "parameters": parameters}
+        )
+    document = {"id": asked.id, "model_name": asked.model, "model_version": "1", "outputs": outputs}
+    head = json.dumps(document).encode()
+    headers = {"Inference-Header-Content-Length": str(len(head))}
+    return web.Response(body=head + b"".join(blobs), headers=headers)
+
+
 def http_application(server: FakeServer) -> web.Application:
     """Return the HTTP side."""
 
@@ -134,29 +150,7 @@ def http_application(server: FakeServer) -> web.Application:
         body = await request.read()
         size = int(request.headers["Inference-Header-Content-Length"])
         asked = http_asked(request, body[:size], body[size:])
-        outputs, blobs = [], []
-        for name, (datatype, array) in (await server.infer(asked)).items():
-            blobs.append(encode(array, datatype))
-            parameters = {"binary_data_size": len(blobs[-1])}
-            outputs.append(
-                {
-                    "name": name,
-                    "datatype": datatype,
-                    "shape": list(array.shape),
-                    "parameters": parameters,
-                }
-            )
-        head = web.json_response(
-            {
-                "id": asked.id,
-                "model_name": asked.model,
-                "model_version": "1",
-                "outputs": outputs,
-            }
-        ).body
-        assert isinstance(head, bytes)
-        headers = {"Inference-Header-Content-Length": str(len(head))}
-        return web.Response(body=head + b"".join(blobs), headers=headers)
+        return http_answer(asked, await server.infer(asked))
 
     @web.middleware
     async def refuse(request: web.Request, handler: Any) -> web.StreamResponse:
