@@ -21,7 +21,8 @@ from inferd._generated.inference import (
 )
 from inferd.errors import InvalidRequest, NotFound, Unavailable
 from inferd.models.model_config import copy
-from inferd.models.registry import ModelRecord, ModelRegistry
+from inferd.models.records import ModelRecord
+from inferd.models.registry import ModelRegistry
 from inferd.models.statistics import to_message
 from inferd.models.validation import validate_model_name
 from inferd.protocol.classification import classify
@@ -251,13 +252,15 @@ class DataPlane:
         """
         Stop serving a model; returns before its last request is answered.
 
-        ``unload_dependents`` concerns the models an ensemble is composed of.
+        Args:
+            name: The model's name.
+            unload_dependents: Whether the models an ensemble is composed of go, too.
 
         Raises:
             Unavailable: The control mode is not explicit.
         """
         self._check_control(name)
-        await self._registry.unload(name)
+        await self._registry.unload(name, unload_dependents=unload_dependents)
 
     def _check_control(self, name: str) -> None:
         if not self._explicit_control:

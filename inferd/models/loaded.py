@@ -6,13 +6,14 @@ It ties together what the loader built; it decides nothing.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from inferd._generated.inference import ModelConfig
 from inferd.backend import Model
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.signature import Signature
+from inferd.scheduling.holds import Holds
 from inferd.scheduling.statistics import ModelStatistics
 
 
@@ -46,7 +47,8 @@ class LoadedVersion:
         scheduler: Answers requests.
         statistics: What it has done so far.
         labels: Output name -> class labels, for outputs that have a label file.
-        model: The backend's object.
+        model: The backend's object; ``None`` for an ensemble.
+        holds: Who needs it a while longer: requests of ensembles.
     """
 
     name: str
@@ -56,9 +58,12 @@ class LoadedVersion:
     scheduler: Scheduling
     statistics: ModelStatistics
     labels: Mapping[str, Sequence[str]]
-    model: Model
+    model: Model | None
+    holds: Holds = field(default_factory=Holds)
 
     async def close(self) -> None:
-        """Answer what was accepted, then free everything."""
+        """Answer what was accepted, here and by the ensembles that hold it; free everything."""
+        await self.holds.released()
         await self.scheduler.close()
-        await asyncio.to_thread(self.model.close)
+        if self.model is not None:
+            await asyncio.to_thread(self.model.close)

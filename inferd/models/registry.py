@@ -7,15 +7,16 @@ ones stay. Everything but loading itself happens on the event loop.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from inferd.errors import InferdError, LoadFailed, ModelNotReady, NotFound, PluginError, PollFailed
+from inferd.models.ensembles import Ensembles, LoadOperation
 from inferd.models.lifecycle import VersionStatus
 from inferd.models.loaded import LoadedVersion
 from inferd.models.loader import (
@@ -28,53 +29,15 @@ from inferd.models.loader import (
     reason_of,
 )
 from inferd.models.overrides import Override
+from inferd.models.records import ModelRecord, VersionRecord
 from inferd.models.versions import parse_requested
 from inferd.repository.catalog import Catalog
-from inferd.repository.fingerprint import Fingerprint, fingerprint
+from inferd.repository.fingerprint import fingerprint
 
 logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-@dataclass(slots=True)
-class VersionRecord:
-    """One version of a model: its state, and what answers when it is READY."""
-
-    status: VersionStatus = field(default_factory=VersionStatus)
-    loaded: LoadedVersion | None = None
-
-
-@dataclass(slots=True)
-class ModelRecord:
-    """
-    One model.
-
-    Attributes:
-        name: The model's name.
-        versions: Version number -> record.
-        failure: Why no version could even be chosen; ``""`` otherwise.
-        source: What the files looked like when the serving versions were loaded;
-            ``None`` after a failure or an override.
-        override: The folder of a model that was loaded from files in a request.
-        lock: Held while the model is loaded or unloaded.
-    """
-
-    name: str
-    versions: dict[int, VersionRecord] = field(default_factory=dict)
-    failure: str = ""
-    source: Fingerprint | None = None
-    override: Override | None = None
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    def ready(self) -> list[LoadedVersion]:
-        """Return the versions that serve, in ascending order."""
-        return [
-            record.loaded
-            for _, record in sorted(self.versions.items())
-            if record.loaded is not None
-        ]
 
 
 class ModelRegistry:
@@ -97,6 +60,7 @@ class ModelRegistry:
         self._retries = retries
         self._models: dict[str, ModelRecord] = {}
         self._serving: dict[tuple[str, str], LoadedVersion] = {}
+        self._ensembles = Ensembles(self._models)
         self._closing: set[asyncio.Task[None]] = set()
 
     def lookup(self, name: str, version: str) -> LoadedVersion:
@@ -141,21 +105,15 @@ class ModelRegistry:
 
     def all_ready(self) -> bool:
         """Whether every known model serves; a version that was unloaded does not count."""
-        for record in self._models.values():
-            if record.failure:
-                return False
-            for version in record.versions.values():
-                status = version.status
-                if status.state != "READY" and status.reason != "unloaded":
-                    return False
-        return True
+        return all(record.is_sound() for record in self._models.values())
 
     async def load_all(self, names: Iterable[str]) -> dict[str, InferdError]:
         """Load several models at once; return the errors of those that failed."""
-        wanted = list(names)
+        wanted, operation = list(names), LoadOperation()
         results = await asyncio.gather(
-            *(self.load(name) for name in wanted), return_exceptions=True
+            *(self._load_one(name, operation) for name in wanted), return_exceptions=True
         )
+        await self._follow_up(operation)
         failed: dict[str, InferdError] = {}
         for name, result in zip(wanted, results, strict=True):
             if isinstance(result, InferdError):
@@ -174,6 +132,9 @@ class ModelRegistry:
         """
         Load a model, or reload it when its files or config changed.
 
+        The models an ensemble is composed of are loaded before it. Ensembles composed of the
+        model are checked again, and those that waited for it are loaded.
+
         Args:
             name: The model's name.
             config: A config as JSON that replaces the one in the repository.
@@ -183,10 +144,25 @@ class ModelRegistry:
             PollFailed: The repository or the config has nothing fit to load.
             LoadFailed: A version could not be loaded, and why.
         """
+        operation = LoadOperation()
+        try:
+            await self._load_one(name, operation, config, files)
+        finally:
+            await self._follow_up(operation)
+
+    async def _load_one(
+        self,
+        name: str,
+        operation: LoadOperation,
+        config: str | None = None,
+        files: Mapping[str, bytes] | None = None,
+    ) -> None:
+        operation.tried.add(name)
         record = self._models.setdefault(name, ModelRecord(name))
         async with record.lock:
+            record.waits = False
             try:
-                await self._load(record, config, files)
+                await self._load(record, operation, config, files)
             except (PollFailed, OSError) as error:
                 if not record.versions and not record.failure:
                     self._models.pop(name, None)
@@ -195,7 +171,11 @@ class ModelRegistry:
                 raise failed from error
 
     async def _load(
-        self, record: ModelRecord, config: str | None, files: Mapping[str, bytes] | None
+        self,
+        record: ModelRecord,
+        operation: LoadOperation,
+        config: str | None,
+        files: Mapping[str, bytes] | None,
     ) -> None:
         name = record.name
         override = await self._call(Override.write, name, files) if files is not None else None
@@ -205,6 +185,7 @@ class ModelRegistry:
             if config is None and files is None and record.ready() and record.source == source:
                 return
             prepared = await self._prepare(record, directory, config)
+            await self._compose(record, prepared, operation)
             built = await self._build_all(record, prepared)
         except BaseException:
             if override is not None:
@@ -213,6 +194,7 @@ class ModelRegistry:
         previous, record.override = record.override, override
         record.source = source if config is None and files is None else None
         self._swap(record, built)
+        operation.changed.add(name)
         if previous is not None:
             previous.remove()
         logger.info("successfully loaded '%s'", name)
@@ -230,18 +212,56 @@ class ModelRegistry:
 
     async def _unprepared(self, record: ModelRecord, directory: Path, reason: str) -> LoadFailed:
         """Note why no version of a model could be chosen, on its newest version if it has one."""
-        name = record.name
         version = await self._call(newest_version, directory)
-        logger.error("failed to load '%s': %s", name, reason)
-        if not record.ready():
-            record.versions.clear()
-            record.failure = "" if version is not None else reason
-            if version is not None:
-                status = record.versions.setdefault(version, VersionRecord()).status
-                status.on("load")
-                status.on("failed", reason)
-        place = "" if version is None else f"version {version} is at UNAVAILABLE state: "
-        return LoadFailed(f"load failed for model '{name}': {place}{reason};\n")
+        logger.error("failed to load '%s': %s", record.name, reason)
+        return record.note_unprepared(version, reason)
+
+    async def _compose(
+        self, record: ModelRecord, prepared: Prepared, operation: LoadOperation
+    ) -> None:
+        """Load what an ensemble is composed of and check that it fits together."""
+        try:
+            needs = self._ensembles.register(record.name, prepared.config)
+            if operation.loads_composing:
+                await asyncio.gather(*(self._load_composing(one, operation) for one in needs))
+            self._ensembles.check(prepared.config)
+        except LoadFailed as error:
+            record.waits = not record.ready()
+            self._ensembles.restore(record)
+            raise await self._unprepared(record, prepared.directory, reason_of(error)) from error
+
+    async def _load_composing(self, name: str, operation: LoadOperation) -> None:
+        record = self._models.get(name)
+        if record is not None and record.lock.locked():
+            async with record.lock:
+                return
+        is_overridden = record is not None and record.ready() and record.source is None
+        if name not in operation.tried and not is_overridden:
+            # What failed is told by the check that follows, for every reader of the ensemble.
+            with contextlib.suppress(InferdError):
+                await self._load_one(name, operation)
+
+    async def _follow_up(self, operation: LoadOperation) -> None:
+        """Check the ensembles around changed models; load those that waited for them."""
+        for record in self._ensembles.around(operation.changed):
+            self._recheck(record)
+            if record.waits and record.name not in operation.tried:
+                with contextlib.suppress(InferdError):
+                    await self._load_one(record.name, LoadOperation(loads_composing=False))
+
+    def _recheck(self, record: ModelRecord) -> None:
+        """Stop an ensemble that no longer fits what it is composed of; a load checks itself."""
+        if record.lock.locked():
+            return
+        try:
+            self._ensembles.check_serving(record)
+        except LoadFailed as error:
+            reason = reason_of(error)
+            logger.error("unloading '%s': %s", record.name, reason)
+            for version in list(record.versions):
+                self._retire(record, version, reason)
+            record.waits, record.source = True, None
+            self._index_serving(record)
 
     async def _build_all(self, record: ModelRecord, prepared: Prepared) -> list[Built]:
         record.failure = ""
@@ -264,21 +284,9 @@ class ModelRegistry:
             for version, result in zip(prepared.versions, results, strict=True)
             if isinstance(result, Exception)
         }
-        raise self._failed(record, prepared, failures)
-
-    def _failed(
-        self, record: ModelRecord, prepared: Prepared, failures: Mapping[int, str]
-    ) -> LoadFailed:
-        text = ""
-        for version in prepared.versions:
-            status = record.versions[version].status
-            reason = failures.get(version, "unloaded")
-            if status.state == "LOADING":
-                status.on("failed", reason)
-            if version in failures:
-                logger.error("failed to load '%s' version %s: %s", record.name, version, reason)
-                text += f"version {version} is at UNAVAILABLE state: {reason};\n"
-        return LoadFailed(f"load failed for model '{record.name}': {text}")
+        for version, reason in failures.items():
+            logger.error("failed to load '%s' version %s: %s", record.name, version, reason)
+        raise record.note_failures(prepared.versions, failures)
 
     async def _build(self, prepared: Prepared, version: int) -> Built:
         for _ in range(self._retries):
@@ -291,7 +299,7 @@ class ModelRegistry:
         return await self._call(self._loader.build, prepared, version)
 
     def _swap(self, record: ModelRecord, built: Iterable[Built]) -> None:
-        fresh = {one.version: activate(one) for one in built}
+        fresh = {one.version: activate(one, self.lookup) for one in built}
         for version, loaded in fresh.items():
             version_record = record.versions[version]
             if version_record.loaded is not None:
@@ -302,32 +310,45 @@ class ModelRegistry:
             self._retire(record, version)
         self._index_serving(record)
 
-    async def unload(self, name: str) -> None:
+    async def unload(self, name: str, *, unload_dependents: bool = False) -> None:
         """
         Stop serving a model; what it accepted is still answered.
 
-        Returns when the model is UNLOADING; an unknown model is no error.
+        Returns when the model is UNLOADING; an unknown model is no error. Ensembles that are
+        composed of it stop, too, and are loaded again when it is.
+
+        Args:
+            name: The model's name.
+            unload_dependents: Whether the models an ensemble is composed of go, too, except
+                those that another ensemble needs.
         """
+        for one in self._ensembles.unloaded_with(name) if unload_dependents else [name]:
+            await self._unload_one(one)
+        for record in self._ensembles.around([name]):
+            self._recheck(record)
+
+    async def _unload_one(self, name: str) -> None:
         record = self._models.get(name)
         if record is None:
             return
         async with record.lock:
             for version in list(record.versions):
                 self._retire(record, version)
-            record.source = None
+            record.source, record.waits = None, False
             self._index_serving(record)
 
     async def forget(self, name: str) -> None:
         """Unload a model whose folder is gone, and drop it from the index."""
         await self.unload(name)
         self._models.pop(name, None)
+        self._ensembles.forget(name)
 
-    def _retire(self, record: ModelRecord, version: int) -> None:
+    def _retire(self, record: ModelRecord, version: int, reason: str = "unloaded") -> None:
         version_record = record.versions[version]
         loaded, version_record.loaded = version_record.loaded, None
         if loaded is not None:
             version_record.status.on("unload")
-            self._close_soon(loaded, version_record.status)
+            self._close_soon(loaded, version_record.status, reason)
 
     def _index_serving(self, record: ModelRecord) -> None:
         name = record.name
@@ -337,28 +358,33 @@ class ModelRegistry:
             self._serving[name, str(loaded.version)] = loaded
             self._serving[name, ""] = loaded
 
-    def _close_soon(self, loaded: LoadedVersion, status: VersionStatus | None = None) -> None:
-        task = asyncio.get_running_loop().create_task(self._close(loaded, status))
+    def _close_soon(
+        self, loaded: LoadedVersion, status: VersionStatus | None = None, reason: str = ""
+    ) -> None:
+        task = asyncio.get_running_loop().create_task(self._close(loaded, status, reason))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    async def _close(self, loaded: LoadedVersion, status: VersionStatus | None) -> None:
+    async def _close(
+        self, loaded: LoadedVersion, status: VersionStatus | None, reason: str
+    ) -> None:
         try:
             await loaded.close()
         except Exception:
             logger.exception("unloading '%s' version %s raised", loaded.name, loaded.version)
         # A load may have begun meanwhile; it then owns the status.
         if status is not None and status.state == "UNLOADING":
-            status.on("unloaded", "unloaded")
+            status.on("unloaded", reason)
         logger.info("successfully unloaded '%s' version %s", loaded.name, loaded.version)
 
     async def drain(self) -> None:
         """Wait until every accepted request is answered; new ones are refused."""
-        await asyncio.gather(*(loaded.scheduler.drain() for loaded in self.serving()))
+        for record in self._ensembles.unload_order():
+            await asyncio.gather(*(loaded.scheduler.drain() for loaded in record.ready()))
 
     async def close(self) -> None:
         """Unload everything and wait for it."""
-        for record in self.records():
+        for record in self._ensembles.unload_order():
             await self.unload(record.name)
         while self._closing:
             await asyncio.gather(*self._closing)

@@ -10,21 +10,12 @@ from inferd.models.support import ignored_fields, refuse_unsupported
 @pytest.mark.parametrize(
     ("field", "fields"),
     [
-        ("ensemble_scheduling", {"ensemble_scheduling": pb.ModelEnsembling()}),
         (
             "model_transaction_policy.decoupled",
             {"model_transaction_policy": pb.ModelTransactionPolicy(decoupled=True)},
         ),
         ("batch_input", {"batch_input": [pb.BatchInput()]}),
         ("batch_output", {"batch_output": [pb.BatchOutput()]}),
-        (
-            "sequence_batching.state",
-            {
-                "sequence_batching": pb.ModelSequenceBatching(
-                    state=[pb.ModelSequenceBatchingState()]
-                )
-            },
-        ),
         (
             "sequence_batching.iterative_sequence",
             {"sequence_batching": pb.ModelSequenceBatching(iterative_sequence=True)},

@@ -77,3 +77,19 @@ def test_it_describes_itself_without_its_data():
 
     assert repr(tensor) == "Tensor('t', 'INT32', [2, 3])"
     assert (tensor.element_count, tensor.has_raw) == (6, True)
+
+
+def test_an_alias_shares_its_data_and_protects_it():
+    """Under another name and shape, whichever form the data has."""
+    array = np.arange(4, dtype="<i4").reshape(1, 4)
+    alias = Tensor("A", "INT32", (1, 4), array=array).alias("B", (4,))
+    assert (alias.name, alias.datatype, alias.shape) == ("B", "INT32", (4,))
+    assert np.shares_memory(alias.array(), array)
+    assert not alias.array().flags.writeable
+    assert array.flags.writeable
+
+    for raw in (array.tobytes(), bytearray(array.tobytes())):
+        alias = Tensor("A", "INT32", (1, 4), raw=raw).alias("B", (4,))
+        assert alias.array().tolist() == [0, 1, 2, 3]
+        assert not alias.array().flags.writeable
+        assert bytes(alias.raw()) == bytes(raw)

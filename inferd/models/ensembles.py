@@ -1,0 +1,105 @@
+"""What the registry asks about ensembles: whether they fit, who needs whom, in which order."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from inferd._generated.inference import ModelConfig
+from inferd.models.composition import Composing, check_composition, circular_error
+from inferd.models.dependencies import Dependencies, composing_models
+from inferd.models.records import ModelRecord
+
+
+@dataclass(slots=True)
+class LoadOperation:
+    """
+    One load, with what it leads to.
+
+    Attributes:
+        loads_composing: Whether the models an ensemble is composed of are loaded, too.
+        tried: The models it tried to load.
+        changed: The models it loaded.
+    """
+
+    loads_composing: bool = True
+    tried: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
+
+
+class Ensembles:
+    """
+    The ensembles among the models.
+
+    Args:
+        models: The registry's records by name.
+    """
+
+    def __init__(self, models: Mapping[str, ModelRecord]) -> None:
+        self._models = models
+        self._dependencies = Dependencies()
+
+    def register(self, name: str, config: ModelConfig) -> tuple[str, ...]:
+        """
+        Note what a model is composed of, and return it.
+
+        Raises:
+            LoadFailed: It would need itself.
+        """
+        needs = composing_models(config)
+        self._dependencies.set(name, needs)
+        last = self._dependencies.cycle_through(name)
+        if last is not None:
+            raise circular_error(name, last)
+        return needs
+
+    def restore(self, record: ModelRecord) -> None:
+        """Note again what the versions that serve are composed of, after a failed reload."""
+        for serving in record.ready()[-1:]:
+            self._dependencies.set(record.name, composing_models(serving.config))
+
+    def forget(self, name: str) -> None:
+        """Drop what a model is composed of."""
+        self._dependencies.set(name, ())
+
+    def check(self, config: ModelConfig) -> None:
+        """
+        Check that an ensemble's models serve and fit together; any other model passes.
+
+        Raises:
+            LoadFailed: They do not.
+        """
+        check_composition(config, self._find)
+
+    def check_serving(self, record: ModelRecord) -> None:
+        """Check the ensemble that serves now; raises as :meth:`check`."""
+        for serving in record.ready()[-1:]:
+            self.check(serving.config)
+
+    def around(self, names: Iterable[str]) -> list[ModelRecord]:
+        """Return the models and the ensembles that need them, each after what it needs."""
+        found = set(names)
+        for name in tuple(found):
+            found.update(self._dependencies.dependents(name))
+        order = self._dependencies.load_order(found)
+        return [self._models[name] for name in order if name in self._models]
+
+    def unload_order(self) -> list[ModelRecord]:
+        """Return every model, ensembles before what they are composed of."""
+        order = self._dependencies.unload_order(self._models)
+        return [self._models[name] for name in order]
+
+    def unloaded_with(self, name: str) -> list[str]:
+        """Return a model and all it is composed of, except what other ensembles need."""
+        gone = [name]
+        for one in self._dependencies.unload_order(self._dependencies.composing(name)):
+            users = set(self._dependencies.dependents(one)).difference(gone)
+            if not any(user in self._models and self._models[user].ready() for user in users):
+                gone.append(one)
+        return gone
+
+    def _find(self, name: str) -> Composing | None:
+        record = self._models.get(name)
+        if record is None:
+            return None
+        reasons = [record.failure, *(one.status.reason for one in record.versions.values())]
+        failure = next((one for one in reasons if one not in ("", "unloaded")), "")
+        return Composing({one.version: one.config for one in record.ready()}, failure)

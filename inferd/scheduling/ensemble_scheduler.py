@@ -1,0 +1,201 @@
+"""
+The asyncio shell of an ensemble: it asks the models of the steps that the plan says can start.
+
+An ensemble has no instances of its own. Its models are looked up once per request and held
+until the request is answered, so that none of them is freed under it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from inferd.errors import BackendError, InferdError, QueueFull, QueueTimeout, ShuttingDown
+from inferd.protocol.messages import InferRequest, InferResponse
+from inferd.protocol.signature import Signature
+from inferd.scheduling.ensemble import EnsemblePlan, EnsembleRun, Step
+from inferd.scheduling.holds import Holds
+from inferd.scheduling.statistics import ModelStatistics
+
+
+class StepScheduler(Protocol):
+    """What answers the requests of a step."""
+
+    async def infer(self, request: InferRequest) -> InferResponse:
+        """Answer a checked request."""
+
+
+class StepModel(Protocol):
+    """A model version that serves."""
+
+    @property
+    def signature(self) -> Signature:
+        """What it takes and returns."""
+
+    @property
+    def scheduler(self) -> StepScheduler:
+        """What answers."""
+
+    @property
+    def holds(self) -> Holds:
+        """Who keeps it alive."""
+
+
+FindModel = Callable[[str, str], StepModel]
+"""Model name and version as a client writes them -> what answers now, or an InferdError."""
+
+
+class EnsembleScheduler:
+    """
+    Answers the requests of one ensemble version.
+
+    Args:
+        plan: The ensemble's steps.
+        version: The ensemble's version.
+        find: Looks up the model of a step when a request comes.
+        statistics: Where requests are counted; the models count their own executions.
+    """
+
+    def __init__(
+        self, plan: EnsemblePlan, version: int, find: FindModel, statistics: ModelStatistics
+    ) -> None:
+        self._plan = plan
+        self._version = str(version)
+        self._find = find
+        self._statistics = statistics
+        self._accepting = True
+        self._holds = Holds()
+
+    @property
+    def inflight(self) -> int:
+        """Requests accepted and not yet answered."""
+        return self._holds.count
+
+    async def infer(self, request: InferRequest) -> InferResponse:
+        """
+        Answer a checked request.
+
+        Cancelling the caller cancels every step that runs.
+
+        Raises:
+            ShuttingDown: The ensemble no longer accepts requests.
+            InferdError: A step failed; the class is the step's and the text names the ensemble.
+        """
+        if not self._accepting:
+            raise ShuttingDown(
+                "Server is stopping, scheduler for model has stopped accepting new inference "
+                "requests"
+            )
+        start_ns = time.monotonic_ns()
+        self._statistics.last_inference_ms = time.time_ns() // 1_000_000
+        self._holds.acquire()
+        try:
+            response = await self._answer(request)
+        except BaseException as error:
+            now_ns = time.monotonic_ns()
+            self._statistics.record_failure(
+                _reason(error), now_ns - (request.received_ns or start_ns)
+            )
+            if isinstance(error, InferdError):
+                raise type(error)(f"in ensemble '{self._plan.name}', {error.message}") from error
+            raise
+        finally:
+            self._holds.release()
+        self._record_success(request, start_ns)
+        return response
+
+    async def drain(self) -> None:
+        """Refuse new requests and wait until every accepted one is answered."""
+        self._accepting = False
+        await self._holds.released()
+
+    async def close(self) -> None:
+        """Drain; there is nothing else to free."""
+        await self.drain()
+
+    async def _answer(self, request: InferRequest) -> InferResponse:
+        held: list[StepModel] = []
+        try:
+            for step in self._plan.steps:
+                model = self._find(step.model_name, step.model_version)
+                model.holds.acquire()
+                held.append(model)
+            run = EnsembleRun(self._plan, request)
+            await _Execution(request, run, held).all(run.start(), chain=self._plan.is_chain)
+            return InferResponse(self._plan.name, self._version, run.outputs(), id=request.id)
+        finally:
+            for model in held:
+                model.holds.release()
+
+    def _record_success(self, request: InferRequest, start_ns: int) -> None:
+        end_ns = time.monotonic_ns()
+        compute_ns = end_ns - start_ns
+        self._statistics.record_execution(request.batch_size, 0, compute_ns, 0)
+        self._statistics.record_success(
+            end_ns - (request.received_ns or start_ns), 0, 0, compute_ns, 0
+        )
+
+
+class _Execution:
+    """The steps of one request, executed."""
+
+    __slots__ = ("_models", "_request", "_run")
+
+    def __init__(
+        self, request: InferRequest, run: EnsembleRun, models: Sequence[StepModel]
+    ) -> None:
+        self._request = request
+        self._run = run
+        self._models = models
+
+    async def all(self, first: Sequence[Step], *, chain: bool) -> None:
+        """Execute the steps and what follows them; the first failure cancels the others."""
+        if chain:
+            for step in first:
+                await self._follow(step, None)
+            return
+        try:
+            async with asyncio.TaskGroup() as group:
+                for step in first:
+                    group.create_task(self._follow(step, group))
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
+    async def _follow(self, step: Step, group: asyncio.TaskGroup | None) -> None:
+        """Execute a step, then the ones it lets start: one here, the others beside it."""
+        ready = [step]
+        while ready:
+            if group is not None:
+                for other in ready[1:]:
+                    group.create_task(self._follow(other, group))
+            ready = await self._execute(ready[0])
+
+    async def _execute(self, step: Step) -> list[Step]:
+        outer, model = self._request, self._models[step.index]
+        request = InferRequest(
+            step.model_name,
+            self._run.inputs_of(step, model.signature),
+            model_version=step.model_version,
+            id=outer.id,
+            outputs=step.requested,
+            parameters=outer.parameters,
+            sequence_id=outer.sequence_id,
+            sequence_start=outer.sequence_start,
+            sequence_end=outer.sequence_end,
+            priority=outer.priority,
+            timeout_us=outer.timeout_us,
+            received_ns=time.monotonic_ns(),
+        )
+        model.signature.check(request)
+        response = await model.scheduler.infer(request)
+        rows = request.batch_size if model.signature.batches else 0
+        return self._run.complete(step, response.outputs, rows)
+
+
+def _reason(error: BaseException) -> str:
+    """Return under which reason a failure is counted."""
+    if isinstance(error, asyncio.CancelledError):
+        return "CANCELED"
+    if isinstance(error, QueueFull | QueueTimeout):
+        return "REJECTED"
+    return "BACKEND" if isinstance(error, BackendError) else "OTHER"
