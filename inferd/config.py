@@ -46,6 +46,7 @@ class ServerConfig:
             ``config.pbtxt``.
         auto_complete_config: Whether configs are completed from the model files.
         backend_config: Backend name -> setting -> value; the name ``""`` is every backend.
+        response_cache_byte_size: Bytes of the response cache that all models share; 0 is none.
         allow_http: Whether HTTP is served.
         http_address: Address HTTP listens on.
         http_port: Port HTTP listens on; 0 picks a free one, here and below.
@@ -86,6 +87,7 @@ class ServerConfig:
     model_config_name: str = ""
     auto_complete_config: bool = True
     backend_config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    response_cache_byte_size: int = 0
 
     allow_http: bool = True
     http_address: str = "0.0.0.0"
@@ -155,6 +157,7 @@ def _check_ranges(config: ServerConfig) -> None:
         ("--model-load-thread-count", config.model_load_thread_count, 1),
         ("--model-load-retry-count", config.model_load_retry_count, 0),
         ("--http-max-input-size", config.http_max_input_size, 1),
+        ("--response-cache-byte-size", config.response_cache_byte_size, 0),
         ("--pinned-memory-pool-byte-size", config.pinned_memory_pool_byte_size, 0),
     ):
         if value < least:

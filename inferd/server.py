@@ -25,6 +25,8 @@ from inferd.models.loader import LoaderSettings, ModelLoader
 from inferd.models.poller import Poller
 from inferd.models.registry import ModelRegistry
 from inferd.repository.catalog import Catalog
+from inferd.scheduling.cache import ResponseCache
+from inferd.scheduling.kept_response import KeptResponse
 from inferd.telemetry.instruments import ModelSeries
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class Server:
                 config_name=config.model_config_name,
                 gpu_count=gpu_count(os.environ),
             ),
+            _cache(config.response_cache_byte_size),
         )
         self.registry = ModelRegistry(
             self.catalog, loader, self._executor, retries=config.model_load_retry_count
@@ -207,6 +210,10 @@ async def _start(
             f"failed to start {failing}: Unavailable - Socket '{address}:{wanted}' already in use"
         ) from error
     logger.info("Started %s at %s:%s", name, address, service.port)
+
+
+def _cache(size: int) -> ResponseCache[KeptResponse] | None:
+    return ResponseCache(size) if size else None
 
 
 def _select_kernels(name: CpuKernels) -> inferd_kernels.KernelSet:

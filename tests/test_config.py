@@ -91,6 +91,7 @@ def test_choices(field, flag):
         ("model_load_thread_count", "--model-load-thread-count", 1),
         ("model_load_retry_count", "--model-load-retry-count", 0),
         ("http_max_input_size", "--http-max-input-size", 1),
+        ("response_cache_byte_size", "--response-cache-byte-size", 0),
         ("pinned_memory_pool_byte_size", "--pinned-memory-pool-byte-size", 0),
     ],
 )

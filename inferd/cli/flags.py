@@ -89,7 +89,10 @@ _DEPRECATED: Final = tuple(
             "disable-auto-complete-config",
         ),
         (
-            _refused("response-cache-byte-size", ("0",), "Size of a response cache."),
+            _used(
+                "response-cache-byte-size", "response_cache_byte_size", last(integer),
+                "The same as --cache-config=local,size=<bytes>; 0 is no cache.",
+            ),
             "cache-config",
         ),
         (_ignored("trace-file", "", str, "File for traces."), "trace-config"),
@@ -334,7 +337,12 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
         ),
     ),
     "Response Cache": (
-        _refused("cache-config", (), "Setting of a response cache, <cache>,<setting>=<value>."),
+        _used(
+            "cache-config", "response_cache_byte_size", values.cache_settings,
+            "Setting of the response cache, <cache>,<setting>=<value>. The cache is 'local', its "
+            "setting 'size': bytes that the responses of all models with response_cache share.",
+            default="no cache",
+        ),
         _ignored(
             "cache-directory", "/opt/tritonserver/caches", str,
             "Folder of Triton's response caches.",

@@ -76,6 +76,7 @@ def config_from_args(
     """
     warn = warn or _to_stderr
     chosen: dict[str, Any] = {}
+    chosen_by: dict[str, str] = {}
     ignored = []
     for flag, source, texts in _given(args, environ):
         if flag.warning:
@@ -84,7 +85,13 @@ def config_from_args(
             ignored.append(source)
         value = _value(flag, source, texts)
         if flag.field is not None and value is not None:
+            if chosen.get(flag.field, value) != value:
+                raise ConfigError(
+                    f"Incompatible flags {chosen_by[flag.field]} and {source} both provided. "
+                    "Please provide one or the other."
+                )
             chosen[flag.field] = value
+            chosen_by[flag.field] = source
     if ignored:
         warn(f"Warning: no effect in inferd: {', '.join(ignored)}")
     return _assemble(chosen, environ)
@@ -117,7 +124,7 @@ def option_rows(
     yield "min_supported_compute_capability", str(config.min_supported_compute_capability)
     yield "strict_readiness", _digit(config.strict_readiness)
     yield "exit_timeout", str(config.exit_timeout_secs)
-    yield "cache_enabled", "0"
+    yield "cache_enabled", _digit(config.response_cache_byte_size > 0)
 
 
 def _add(group: argparse._ArgumentGroup, flag: Flag) -> None:

@@ -106,6 +106,29 @@ def backend_settings(texts: Sequence[str]) -> dict[str, dict[str, str]]:
     return settings
 
 
+def cache_settings(texts: Sequence[str]) -> int:
+    """
+    Read ``<cache>,<setting>=<value>`` cache settings.
+
+    Returns:
+        The size in bytes of the only cache there is, ``local``.
+    """
+    size = 0
+    for text in texts:
+        cache, comma, rest = text.partition(",")
+        setting, equals, value = rest.partition("=")
+        if not comma or not equals:
+            raise ValueError(f"expected <cache>,<setting>=<value>: {text}")
+        if cache != "local":
+            raise ValueError(f"cache '{cache}' is not supported; only 'local' is")
+        if setting != "size":
+            raise ValueError(f"cache 'local' has no setting '{setting}'; only 'size'")
+        size = integer(value)
+        if size < 1:
+            raise ValueError(f"the size of cache 'local' must be greater than 0: {text}")
+    return size
+
+
 def metrics_settings(texts: Sequence[str]) -> bool | None:
     """
     Read ``<setting>=<value>`` metrics settings.

@@ -20,8 +20,9 @@ from inferd.models.loaded import LoadedVersion, Scheduling
 from inferd.models.support import ignored_fields, refuse_unsupported
 from inferd.protocol.signature import Signature
 from inferd.scheduling.assembly import Assembler
-from inferd.scheduling.ensemble import EnsemblePlan
-from inferd.scheduling.ensemble_scheduler import EnsembleScheduler, FindModel
+from inferd.scheduling.cache import ResponseCache
+from inferd.scheduling.cached import CachedScheduler
+from inferd.scheduling.kept_response import KeptResponse
 from inferd.scheduling.policy import BatchPolicy
 from inferd.scheduling.scheduler import Scheduler
 from inferd.scheduling.sequence_scheduler import SequenceScheduler
@@ -49,17 +50,14 @@ class LoaderSettings:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """
-    A model whose config is complete and valid, and the versions to load.
-
-    An ensemble has no backend.
-    """
+    """A model whose config is complete and valid, and the versions to load."""
 
     name: str
     directory: Path
     config: ModelConfig
-    backend: Backend | None
+    backend: Backend
     versions: tuple[int, ...]
+    cache: ResponseCache[KeptResponse] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ class Built:
 
     prepared: Prepared
     version: int
-    model: Model | None
+    model: Model
     instances: Sequence[Instance]
     labels: dict[str, list[str]]
     load_ns: int
@@ -81,11 +79,18 @@ class ModelLoader:
     Args:
         backends: Finds the backend of a model.
         settings: The operator's choices.
+        cache: Keeps the responses of models that ask for it; ``None`` when there is none.
     """
 
-    def __init__(self, backends: BackendLoader, settings: LoaderSettings) -> None:
+    def __init__(
+        self,
+        backends: BackendLoader,
+        settings: LoaderSettings,
+        cache: ResponseCache[KeptResponse] | None = None,
+    ) -> None:
         self._backends = backends
         self._settings = settings
+        self._cache = cache
 
     def prepare(self, name: str, directory: Path, override: str | None = None) -> Prepared:
         """
@@ -108,34 +113,39 @@ class ModelLoader:
             config, version_directory=None if first is None else directory / str(first)
         )
         refuse_unsupported(config)
-        is_ensemble = config.platform == completion.ENSEMBLE_PLATFORM
-        backend = None if is_ensemble else self._backends.load(config.backend)
+        backend = self._backends.load(config.backend)
         selection = versions.select(found, config.version_policy)
         for missing in selection.missing:
             logger.error("%s", versions.missing_version_error(name, missing))
         if not selection.chosen:
             raise LoadFailed(versions.no_version_error(name))
-        newest = selection.chosen[-1]
-        context = ModelContext(name, newest, config, directory, directory / str(newest))
-        config = self._complete(context, backend)
-        validation.validate(config, directory_name=name, gpu_count=self._settings.gpu_count)
-        for field in ignored_fields(config):
-            logger.warning("model '%s': '%s' has no effect yet", name, field)
-        return Prepared(name, directory, config, backend, tuple(selection.chosen))
-
-    def _complete(self, context: ModelContext, backend: Backend | None) -> ModelConfig:
-        config = context.config
-        if backend is None:
-            completion.complete_defaults(config, cpu_instance_count=0, gpu_count=0)
-            return config
         if self._settings.auto_complete:
-            config = backend.complete_config(context)
+            newest = selection.chosen[-1]
+            config = backend.complete_config(
+                ModelContext(name, newest, config, directory, directory / str(newest))
+            )
+        gpus = self._settings.gpu_count
         completion.complete_defaults(
             config,
             cpu_instance_count=backend.cpu_instance_count,
-            gpu_count=self._settings.gpu_count if backend.uses_gpus else 0,
+            gpu_count=gpus if backend.uses_gpus else 0,
         )
-        return config
+        validation.validate(config, directory_name=name, gpu_count=gpus)
+        for field in ignored_fields(config):
+            logger.warning("model '%s': '%s' has no effect yet", name, field)
+        cache = self._cache_of(config)
+        return Prepared(name, directory, config, backend, tuple(selection.chosen), cache)
+
+    def _cache_of(self, config: ModelConfig) -> ResponseCache[KeptResponse] | None:
+        if config.response_cache is None or not config.response_cache.enable:
+            return None
+        if self._cache is None:
+            logger.warning(
+                "model '%s': 'response_cache' has no effect, since the server has no cache; "
+                "see --cache-config",
+                config.name,
+            )
+        return self._cache
 
     def build(self, prepared: Prepared, version: int) -> Built:
         """
@@ -152,12 +162,8 @@ class ModelLoader:
             for output in config.output
             if output.label_filename
         }
-        backend = prepared.backend
-        if backend is None:
-            load_ns = time.monotonic_ns() - started_ns
-            return Built(prepared, version, None, (), label_lists, load_ns)
         context = ModelContext(prepared.name, version, config, directory, directory / str(version))
-        model = backend.load(context)
+        model = prepared.backend.load(context)
         instances: list[Instance] = []
         try:
             places = list(placements(config))
@@ -169,8 +175,9 @@ class ModelLoader:
                 instance.close()
             model.close()
             raise
-        load_ns = time.monotonic_ns() - started_ns
-        return Built(prepared, version, model, instances, label_lists, load_ns)
+        return Built(
+            prepared, version, model, instances, label_lists, time.monotonic_ns() - started_ns
+        )
 
     def _read_config(self, name: str, directory: Path, override: str | None) -> ModelConfig:
         if override is not None:
@@ -233,14 +240,8 @@ def _version_directories(directory: Path) -> list[int]:
     return found
 
 
-def activate(built: Built, find: FindModel) -> LoadedVersion:
-    """
-    Give a built version its scheduler. Runs on the event loop.
-
-    Args:
-        built: The version.
-        find: What an ensemble looks its models up with.
-    """
+def activate(built: Built) -> LoadedVersion:
+    """Give a built version its scheduler. Runs on the event loop."""
     config = built.prepared.config
     signature = Signature.from_config(config)
     statistics = ModelStatistics(load_ns=built.load_ns)
@@ -249,20 +250,15 @@ def activate(built: Built, find: FindModel) -> LoadedVersion:
         version=built.version,
         config=config,
         signature=signature,
-        scheduler=_scheduler(built, signature, statistics, find),
+        scheduler=_cached(built, _scheduler(built, signature, statistics), statistics),
         statistics=statistics,
         labels=built.labels,
         model=built.model,
     )
 
 
-def _scheduler(
-    built: Built, signature: Signature, statistics: ModelStatistics, find: FindModel
-) -> Scheduling:
+def _scheduler(built: Built, signature: Signature, statistics: ModelStatistics) -> Scheduling:
     config, name = built.prepared.config, built.prepared.name
-    if config.ensemble_scheduling is not None:
-        plan = EnsemblePlan.from_config(config, signature)
-        return EnsembleScheduler(plan, built.version, find, statistics)
     assembler = Assembler(signature, built.version)
     sequences = config.sequence_batching
     if sequences is None:
@@ -278,12 +274,20 @@ def _scheduler(
     )
 
 
+def _cached(built: Built, scheduler: Scheduling, statistics: ModelStatistics) -> Scheduling:
+    cache = built.prepared.cache
+    if cache is None:
+        return scheduler
+    return CachedScheduler(
+        scheduler, cache, statistics, name=built.prepared.name, version=built.version
+    )
+
+
 def discard(built: Built) -> None:
     """Free a built version that will not be activated. Blocks."""
     for instance in built.instances:
         instance.close()
-    if built.model is not None:
-        built.model.close()
+    built.model.close()
 
 
 def reason_of(error: Exception) -> str:

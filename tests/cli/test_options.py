@@ -80,6 +80,8 @@ FIELDS = [
     ("--disable-auto-complete-config", {"auto_complete_config": False}),
     ("--strict-model-config=true", {"auto_complete_config": False}),
     ("--strict-model-config=false", {"auto_complete_config": True}),
+    ("--cache-config=local,size=5", {"response_cache_byte_size": 5}),
+    ("--response-cache-byte-size=5", {"response_cache_byte_size": 5}),
     ("--backend-config=a,b=c", {"backend_config": {"a": {"b": "c"}}}),
     ("--allow-http=0", {"allow_http": False}),
     ("--http-address=::1", {"http_address": "::1", "metrics_address": "::1"}),
@@ -200,7 +202,6 @@ def test_empty_config_name():
     [
         "--grpc-use-ssl=true",
         "--grpc-use-ssl-mutual=true",
-        "--cache-config=local,size=1",
         "--rate-limit=execution_count",
         "--trace-config=level=TIMESTAMPS",
         "--trace-level=TIMESTAMPS",
@@ -214,7 +215,6 @@ def test_empty_config_name():
         "--model-namespacing=true",
         "--grpc-max-connection-age=1",
         "--grpc-max-connection-age-grace=1",
-        "--response-cache-byte-size=1",
         "--metrics-config=summary_latencies=true",
     ],
 )
@@ -248,9 +248,26 @@ def test_refusal_says_what_is_taken():
     assert refusal("--grpc-use-ssl=true") == (
         "--grpc-use-ssl: 'true' is not supported yet; only 'false' is"
     )
-    assert refusal(INFERD_CACHE_CONFIG="local,size=1") == (
-        "INFERD_CACHE_CONFIG: 'local,size=1' is not supported yet"
+    assert refusal(INFERD_HTTP_RESTRICTED_API="health:k=v") == (
+        "INFERD_HTTP_RESTRICTED_API: 'health:k=v' is not supported yet"
     )
+
+
+def test_only_the_cache_in_this_process_is_supported():
+    """Another one is refused in one line."""
+    assert refusal("--cache-config=redis,host=h") == (
+        "--cache-config: cache 'redis' is not supported; only 'local' is"
+    )
+
+
+def test_two_options_that_contradict_each_other_are_refused():
+    """The same said twice is fine."""
+    assert refusal("--cache-config=local,size=5", "--response-cache-byte-size=6") == (
+        "Incompatible flags --cache-config and --response-cache-byte-size both provided. "
+        "Please provide one or the other."
+    )
+    same = parse("--cache-config=local,size=5", "--response-cache-byte-size=5")
+    assert same.response_cache_byte_size == 5
 
 
 def test_ignored_options_are_named():
@@ -311,6 +328,7 @@ def test_option_table():
         auto_complete_config=False,
         cuda_memory_pool_byte_size={1: 2, 0: 67108864},
         strict_readiness=False,
+        response_cache_byte_size=1,
     )
     assert list(option_rows(config, metadata)) == [
         ("server_id", "triton"),
@@ -330,5 +348,7 @@ def test_option_table():
         ("min_supported_compute_capability", "6.0"),
         ("strict_readiness", "0"),
         ("exit_timeout", "30"),
-        ("cache_enabled", "0"),
+        ("cache_enabled", "1"),
     ]
+    plain = ServerConfig(model_repositories=("/a",))
+    assert ("cache_enabled", "0") in option_rows(plain, metadata)

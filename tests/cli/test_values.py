@@ -134,6 +134,29 @@ def test_bad_metrics_settings(text, message):
         values.metrics_settings([text])
 
 
+def test_cache_settings():
+    """The last size counts, as with every option."""
+    assert values.cache_settings(["local,size=2", "local,size=1"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("local", "expected <cache>,<setting>=<value>: local"),
+        ("size=1", "expected <cache>,<setting>=<value>: size=1"),
+        ("local,size", "expected <cache>,<setting>=<value>: local,size"),
+        ("redis,size=1", "cache 'redis' is not supported; only 'local' is"),
+        ("local,port=1", "cache 'local' has no setting 'port'; only 'size'"),
+        ("local,size=x", "Invalid option value. Got x"),
+        ("local,size=0", "the size of cache 'local' must be greater than 0: local,size=0"),
+    ],
+)
+def test_bad_cache_settings(text, message):
+    """The refusal says what was expected."""
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        values.cache_settings([text])
+
+
 def test_trace_settings():
     """Tracing may be configured as long as it is off."""
     values.trace_settings(["level=OFF", "level=off", "rate=1000", "triton,file=/x"])

@@ -1,6 +1,7 @@
 """From model folder to built version."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -8,6 +9,15 @@ from inferd._generated.inference import ModelConfig, ModelInstanceGroup, ModelIn
 from inferd.backends.loader import BackendLoader
 from inferd.errors import BackendError, LoadFailed, PluginError
 from inferd.models.loader import LoaderSettings, ModelLoader, discard, placements, reason_of
+from inferd.models.registry import ModelRegistry
+from inferd.scheduling.cache import ResponseCache
+
+CONFIG = """
+backend: "identity"
+max_batch_size: 4
+input { name: "INPUT0" data_type: TYPE_INT32 dims: [ 2 ] }
+output { name: "OUTPUT0" data_type: TYPE_INT32 dims: [ 2 ] }
+"""
 
 KIND = ModelInstanceGroupKind
 
@@ -66,7 +76,7 @@ def test_a_model_without_config_and_without_completion_is_refused(repository):
     [
         ("max_batch: 1", "config.pbtxt"),
         ('backend: "nope" output { name: "O" data_type: TYPE_FP32 dims: [1] }', "'nope'"),
-        ('platform: "ensemble" ensemble_scheduling { }', "must specify 'step' for ensemble 'm'"),
+        ('platform: "ensemble" ensemble_scheduling { }', "'ensemble_scheduling' is not supported"),
         (
             'backend: "identity" version_policy { specific { versions: [9] } }',
             "at least one version",
@@ -174,3 +184,38 @@ def test_instances_are_placed_per_group_and_device():
 def test_the_reason_of_a_failure_starts_with_its_kind(error, text):
     """As the reference's index shows it."""
     assert reason_of(error) == text
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_only_models_that_ask_for_the_cache_get_it(repository, caplog, wanted):
+    """One that asks a server without a cache is told in the log."""
+    cache = ResponseCache(10_000)
+    enable = str(wanted).lower()
+    folder = repository.add(config=CONFIG + f"response_cache {{ enable: {enable} }}")
+    with_cache = ModelLoader(BackendLoader({}), LoaderSettings(), cache)
+    assert with_cache.prepare("m", folder).cache is (cache if wanted else None)
+    assert caplog.records == []
+
+    without = ModelLoader(BackendLoader({}), LoaderSettings())
+    assert without.prepare("m", folder).cache is None
+    assert ("see --cache-config" in caplog.text) is wanted
+
+
+async def test_a_reload_forgets_the_responses_of_the_last_load(repository, catalog, ask):
+    """Equal requests are executed once per load."""
+    cache = ResponseCache(10_000)
+    folder = repository.add(config=CONFIG + "response_cache { enable: true }")
+    with ThreadPoolExecutor(1) as executor:
+        loader = ModelLoader(BackendLoader({}), LoaderSettings(), cache)
+        registry = ModelRegistry(catalog, loader, executor)
+        for content in ("old", "new"):
+            (folder / "1" / "data").write_text(content)
+            await registry.load("m")
+            loaded = registry.lookup("m", "")
+            for value in (7, 7, 8):
+                await loaded.scheduler.infer(ask(value))
+            assert loaded.statistics.cache_hit.count == 1
+            assert loaded.statistics.execution_count == 2
+        await registry.close()
+
+    assert len(cache) == 0
