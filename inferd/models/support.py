@@ -19,11 +19,9 @@ def refuse_unsupported(config: ModelConfig) -> None:
         LoadFailed: It asks for such a feature; the message names the field.
     """
     for field, used in (
-        ("ensemble_scheduling", config.ensemble_scheduling is not None),
         ("model_transaction_policy.decoupled", _is_decoupled(config)),
         ("batch_input", bool(config.batch_input)),
         ("batch_output", bool(config.batch_output)),
-        ("sequence_batching.state", _has_state(config)),
         ("sequence_batching.iterative_sequence", _is_iterative(config)),
         ("model_repository_agents", config.model_repository_agents is not None),
     ):
@@ -39,6 +37,8 @@ def ignored_fields(config: ModelConfig) -> Iterator[str]:
             yield "dynamic_batching.priority_levels"
         if dynamic.default_queue_policy is not None or dynamic.priority_queue_policy:
             yield "dynamic_batching queue policies"
+    if config.response_cache is not None and config.response_cache.enable:
+        yield "response_cache"
     if any(group.rate_limiter is not None for group in config.instance_group):
         yield "instance_group.rate_limiter"
 
@@ -46,10 +46,6 @@ def ignored_fields(config: ModelConfig) -> Iterator[str]:
 def _is_decoupled(config: ModelConfig) -> bool:
     policy = config.model_transaction_policy
     return policy is not None and policy.decoupled
-
-
-def _has_state(config: ModelConfig) -> bool:
-    return config.sequence_batching is not None and bool(config.sequence_batching.state)
 
 
 def _is_iterative(config: ModelConfig) -> bool:

@@ -10,21 +10,12 @@ from inferd.models.support import ignored_fields, refuse_unsupported
 @pytest.mark.parametrize(
     ("field", "fields"),
     [
-        ("ensemble_scheduling", {"ensemble_scheduling": pb.ModelEnsembling()}),
         (
             "model_transaction_policy.decoupled",
             {"model_transaction_policy": pb.ModelTransactionPolicy(decoupled=True)},
         ),
         ("batch_input", {"batch_input": [pb.BatchInput()]}),
         ("batch_output", {"batch_output": [pb.BatchOutput()]}),
-        (
-            "sequence_batching.state",
-            {
-                "sequence_batching": pb.ModelSequenceBatching(
-                    state=[pb.ModelSequenceBatchingState()]
-                )
-            },
-        ),
         (
             "sequence_batching.iterative_sequence",
             {"sequence_batching": pb.ModelSequenceBatching(iterative_sequence=True)},
@@ -52,8 +43,10 @@ def test_what_only_tunes_is_named():
         dynamic_batching=pb.ModelDynamicBatching(
             priority_levels=2, default_queue_policy=pb.ModelQueuePolicy()
         ),
+        response_cache=pb.ModelResponseCache(enable=True),
         instance_group=[pb.ModelInstanceGroup(rate_limiter=pb.ModelRateLimiter())],
     )
 
-    assert len(list(ignored_fields(config))) == 3
+    assert len(list(ignored_fields(config))) == 4
+    assert not list(ignored_fields(pb.ModelConfig(response_cache=pb.ModelResponseCache())))
     assert not list(ignored_fields(pb.ModelConfig(dynamic_batching=pb.ModelDynamicBatching())))
