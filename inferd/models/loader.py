@@ -22,6 +22,8 @@ from inferd.protocol.signature import Signature
 from inferd.scheduling.assembly import Assembler
 from inferd.scheduling.cache import ResponseCache
 from inferd.scheduling.cached import CachedScheduler
+from inferd.scheduling.ensemble import EnsemblePlan
+from inferd.scheduling.ensemble_scheduler import EnsembleScheduler, FindModel
 from inferd.scheduling.kept_response import KeptResponse
 from inferd.scheduling.policy import BatchPolicy
 from inferd.scheduling.scheduler import Scheduler
@@ -50,12 +52,16 @@ class LoaderSettings:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A model whose config is complete and valid, and the versions to load."""
+    """
+    A model whose config is complete and valid, and the versions to load.
+
+    An ensemble has no backend.
+    """
 
     name: str
     directory: Path
     config: ModelConfig
-    backend: Backend
+    backend: Backend | None
     versions: tuple[int, ...]
     cache: ResponseCache[KeptResponse] | None = None
 
@@ -66,7 +72,7 @@ class Built:
 
     prepared: Prepared
     version: int
-    model: Model
+    model: Model | None
     instances: Sequence[Instance]
     labels: dict[str, list[str]]
     load_ns: int
@@ -113,24 +119,17 @@ class ModelLoader:
             config, version_directory=None if first is None else directory / str(first)
         )
         refuse_unsupported(config)
-        backend = self._backends.load(config.backend)
+        is_ensemble = config.platform == completion.ENSEMBLE_PLATFORM
+        backend = None if is_ensemble else self._backends.load(config.backend)
         selection = versions.select(found, config.version_policy)
         for missing in selection.missing:
             logger.error("%s", versions.missing_version_error(name, missing))
         if not selection.chosen:
             raise LoadFailed(versions.no_version_error(name))
-        if self._settings.auto_complete:
-            newest = selection.chosen[-1]
-            config = backend.complete_config(
-                ModelContext(name, newest, config, directory, directory / str(newest))
-            )
-        gpus = self._settings.gpu_count
-        completion.complete_defaults(
-            config,
-            cpu_instance_count=backend.cpu_instance_count,
-            gpu_count=gpus if backend.uses_gpus else 0,
-        )
-        validation.validate(config, directory_name=name, gpu_count=gpus)
+        newest = selection.chosen[-1]
+        context = ModelContext(name, newest, config, directory, directory / str(newest))
+        config = self._complete(context, backend)
+        validation.validate(config, directory_name=name, gpu_count=self._settings.gpu_count)
         for field in ignored_fields(config):
             logger.warning("model '%s': '%s' has no effect yet", name, field)
         cache = self._cache_of(config)
@@ -147,6 +146,20 @@ class ModelLoader:
             )
         return self._cache
 
+    def _complete(self, context: ModelContext, backend: Backend | None) -> ModelConfig:
+        config = context.config
+        if backend is None:
+            completion.complete_defaults(config, cpu_instance_count=0, gpu_count=0)
+            return config
+        if self._settings.auto_complete:
+            config = backend.complete_config(context)
+        completion.complete_defaults(
+            config,
+            cpu_instance_count=backend.cpu_instance_count,
+            gpu_count=self._settings.gpu_count if backend.uses_gpus else 0,
+        )
+        return config
+
     def build(self, prepared: Prepared, version: int) -> Built:
         """
         Load one version, make its instances and warm them up. Blocks.
@@ -162,8 +175,12 @@ class ModelLoader:
             for output in config.output
             if output.label_filename
         }
+        backend = prepared.backend
+        if backend is None:
+            load_ns = time.monotonic_ns() - started_ns
+            return Built(prepared, version, None, (), label_lists, load_ns)
         context = ModelContext(prepared.name, version, config, directory, directory / str(version))
-        model = prepared.backend.load(context)
+        model = backend.load(context)
         instances: list[Instance] = []
         try:
             places = list(placements(config))
@@ -175,9 +192,8 @@ class ModelLoader:
                 instance.close()
             model.close()
             raise
-        return Built(
-            prepared, version, model, instances, label_lists, time.monotonic_ns() - started_ns
-        )
+        load_ns = time.monotonic_ns() - started_ns
+        return Built(prepared, version, model, instances, label_lists, load_ns)
 
     def _read_config(self, name: str, directory: Path, override: str | None) -> ModelConfig:
         if override is not None:
@@ -240,8 +256,14 @@ def _version_directories(directory: Path) -> list[int]:
     return found
 
 
-def activate(built: Built) -> LoadedVersion:
-    """Give a built version its scheduler. Runs on the event loop."""
+def activate(built: Built, find: FindModel) -> LoadedVersion:
+    """
+    Give a built version its scheduler. Runs on the event loop.
+
+    Args:
+        built: The version.
+        find: What an ensemble looks its models up with.
+    """
     config = built.prepared.config
     signature = Signature.from_config(config)
     statistics = ModelStatistics(load_ns=built.load_ns)
@@ -250,15 +272,20 @@ def activate(built: Built) -> LoadedVersion:
         version=built.version,
         config=config,
         signature=signature,
-        scheduler=_cached(built, _scheduler(built, signature, statistics), statistics),
+        scheduler=_cached(built, _scheduler(built, signature, statistics, find), statistics),
         statistics=statistics,
         labels=built.labels,
         model=built.model,
     )
 
 
-def _scheduler(built: Built, signature: Signature, statistics: ModelStatistics) -> Scheduling:
+def _scheduler(
+    built: Built, signature: Signature, statistics: ModelStatistics, find: FindModel
+) -> Scheduling:
     config, name = built.prepared.config, built.prepared.name
+    if config.ensemble_scheduling is not None:
+        plan = EnsemblePlan.from_config(config, signature)
+        return EnsembleScheduler(plan, built.version, find, statistics)
     assembler = Assembler(signature, built.version)
     sequences = config.sequence_batching
     if sequences is None:
@@ -287,7 +314,8 @@ def discard(built: Built) -> None:
     """Free a built version that will not be activated. Blocks."""
     for instance in built.instances:
         instance.close()
-    built.model.close()
+    if built.model is not None:
+        built.model.close()
 
 
 def reason_of(error: Exception) -> str:

@@ -37,8 +37,6 @@ def ignored_fields(config: ModelConfig) -> Iterator[str]:
             yield "dynamic_batching.priority_levels"
         if dynamic.default_queue_policy is not None or dynamic.priority_queue_policy:
             yield "dynamic_batching queue policies"
-    if config.response_cache is not None and config.response_cache.enable:
-        yield "response_cache"
     if any(group.rate_limiter is not None for group in config.instance_group):
         yield "instance_group.rate_limiter"
 

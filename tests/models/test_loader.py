@@ -76,7 +76,7 @@ def test_a_model_without_config_and_without_completion_is_refused(repository):
     [
         ("max_batch: 1", "config.pbtxt"),
         ('backend: "nope" output { name: "O" data_type: TYPE_FP32 dims: [1] }', "'nope'"),
-        ('platform: "ensemble" ensemble_scheduling { }', "'ensemble_scheduling' is not supported"),
+        ('platform: "ensemble" ensemble_scheduling { }', "must specify 'step' for ensemble 'm'"),
         (
             'backend: "identity" version_policy { specific { versions: [9] } }',
             "at least one version",
