@@ -17,6 +17,7 @@ from inferd.backends.loader import BackendLoader
 from inferd.errors import InferdError, LoadFailed, PluginError
 from inferd.models import completion, labels, model_config, validation, versions, warmup
 from inferd.models.loaded import LoadedVersion, Scheduling
+from inferd.models.sequence_batching import read_states, sequence_scheduler
 from inferd.models.support import ignored_fields, refuse_unsupported
 from inferd.protocol.signature import Signature
 from inferd.scheduling.assembly import Assembler
@@ -27,8 +28,7 @@ from inferd.scheduling.ensemble_scheduler import EnsembleScheduler, FindModel
 from inferd.scheduling.kept_response import KeptResponse
 from inferd.scheduling.policy import BatchPolicy
 from inferd.scheduling.scheduler import Scheduler
-from inferd.scheduling.sequence_scheduler import SequenceScheduler
-from inferd.scheduling.sequences import SequenceControls, SequenceTable, idle_ns
+from inferd.scheduling.sequence_state import SequenceStates
 from inferd.scheduling.statistics import ModelStatistics
 
 logger = logging.getLogger(__name__)
@@ -76,6 +76,7 @@ class Built:
     instances: Sequence[Instance]
     labels: dict[str, list[str]]
     load_ns: int
+    states: SequenceStates | None = None
 
 
 class ModelLoader:
@@ -165,7 +166,8 @@ class ModelLoader:
         Load one version, make its instances and warm them up. Blocks.
 
         Raises:
-            LoadFailed: A label file cannot be read, or a warm-up sample failed.
+            LoadFailed: A label file or an initial state cannot be read, or a warm-up sample
+                failed.
             BackendError: The backend refused.
         """
         started_ns = time.monotonic_ns()
@@ -179,6 +181,7 @@ class ModelLoader:
         if backend is None:
             load_ns = time.monotonic_ns() - started_ns
             return Built(prepared, version, None, (), label_lists, load_ns)
+        states = read_states(config, directory)
         context = ModelContext(prepared.name, version, config, directory, directory / str(version))
         model = backend.load(context)
         instances: list[Instance] = []
@@ -193,7 +196,7 @@ class ModelLoader:
             model.close()
             raise
         load_ns = time.monotonic_ns() - started_ns
-        return Built(prepared, version, model, instances, label_lists, load_ns)
+        return Built(prepared, version, model, instances, label_lists, load_ns, states)
 
     def _read_config(self, name: str, directory: Path, override: str | None) -> ModelConfig:
         if override is not None:
@@ -287,18 +290,10 @@ def _scheduler(
         plan = EnsemblePlan.from_config(config, signature)
         return EnsembleScheduler(plan, built.version, find, statistics)
     assembler = Assembler(signature, built.version)
-    sequences = config.sequence_batching
-    if sequences is None:
-        policy = BatchPolicy.from_config(config)
-        return Scheduler(policy, assembler, built.instances, statistics, name=name)
-    return SequenceScheduler(
-        SequenceTable(name, len(built.instances), idle_ns(sequences)),
-        SequenceControls.from_config(name, sequences, batches=signature.batches),
-        assembler,
-        built.instances,
-        statistics,
-        name=name,
-    )
+    if built.states is not None:
+        return sequence_scheduler(config, assembler, built.states, built.instances, statistics)
+    policy = BatchPolicy.from_config(config)
+    return Scheduler(policy, assembler, built.instances, statistics, name=name)
 
 
 def _cached(built: Built, scheduler: Scheduling, statistics: ModelStatistics) -> Scheduling:

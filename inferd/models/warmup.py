@@ -26,7 +26,7 @@ from inferd.protocol.signature import Signature
 from inferd.protocol.tensors import Tensor
 from inferd.scheduling.assembly import Assembler
 from inferd.scheduling.execution import execute
-from inferd.scheduling.sequences import SequenceControls
+from inferd.scheduling.sequence_controls import SequenceControls
 
 logger = logging.getLogger(__name__)
 

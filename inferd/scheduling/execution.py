@@ -8,15 +8,27 @@ it touches nothing but its arguments.
 import logging
 import time
 from collections.abc import Sequence
+from typing import Any, Protocol
 
-from inferd.backend import Instance
+import numpy.typing as npt
+
+from inferd.backend import Batch, Instance
 from inferd.errors import BackendError, InferdError
 from inferd.protocol.messages import InferRequest, InferResponse
-from inferd.scheduling.assembly import Assembler
 
 logger = logging.getLogger(__name__)
 
 Answer = InferResponse | InferdError
+
+
+class Gathers(Protocol):
+    """Makes one batch of requests, and their answers of its outputs."""
+
+    def gather(self, requests: Sequence[InferRequest]) -> Batch:
+        """Return the requests as one batch."""
+
+    def scatter(self, batch: Batch, outputs: Sequence[npt.NDArray[Any]]) -> list[Answer]:
+        """Return one answer per request, in order."""
 
 
 class Execution:
@@ -40,9 +52,7 @@ class Execution:
         self.start_ns = self.gathered_ns = self.executed_ns = self.end_ns = start_ns
 
 
-def execute(
-    instance: Instance, assembler: Assembler, requests: Sequence[InferRequest]
-) -> Execution:
+def execute(instance: Instance, assembler: Gathers, requests: Sequence[InferRequest]) -> Execution:
     """
     Answer the requests with one execution; never raises.
 

@@ -1,84 +1,314 @@
 """
-The asyncio shell of a sequence model: one lane per instance, each sequence on one lane.
+The asyncio shell of a sequence model: it owns the clock, the futures and the instances.
 
-A lane is an ordinary scheduler with one instance, so a sequence's requests execute in
-the order they came.
+Which sequence runs where, and what an instance executes next, is the sequence table's
+decision; this module only acts on it.
 """
 
+import asyncio
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from functools import partial
+from typing import Final
 
 from inferd.backend import Instance
+from inferd.errors import BackendError, InferdError, QueueTimeout, ShuttingDown
 from inferd.protocol.messages import InferRequest, InferResponse
-from inferd.scheduling.assembly import Assembler
-from inferd.scheduling.policy import BatchPolicy
-from inferd.scheduling.scheduler import Scheduler
-from inferd.scheduling.sequences import SequenceControls, SequenceTable
+from inferd.scheduling.batcher import WaitUntil
+from inferd.scheduling.execution import Answer, Execution, execute
+from inferd.scheduling.inline import InlinePolicy
+from inferd.scheduling.sequence_assembly import SequenceAssembler
+from inferd.scheduling.sequence_rows import Execute, Row
+from inferd.scheduling.sequences import EXPIRED, SequenceTable
 from inferd.scheduling.statistics import ModelStatistics
+from inferd.scheduling.threads import Completions, InstanceThread
+
+logger = logging.getLogger(__name__)
+
+INLINE_BUDGET_NS: Final = 1_000_000
+"""Inline executions yield to the event loop after this long, however long the queue is."""
+
+LONGEST_TIMER_NS: Final = 3_600_000_000_000
+"""Timers go off at least this often: event loops take no time limit of a thousand years."""
+
+
+class Step:
+    """A request of a sequence on its way through the scheduler, and its answer's future."""
+
+    __slots__ = ("discarded", "enqueued_ns", "future", "queued", "request", "shape_key")
+
+    def __init__(
+        self,
+        request: InferRequest,
+        shape_key: Hashable,
+        enqueued_ns: int,
+        future: "asyncio.Future[InferResponse]",
+    ) -> None:
+        self.request = request
+        self.shape_key = shape_key
+        self.enqueued_ns = enqueued_ns
+        self.future = future
+        self.discarded = False
+        self.queued = True
+
+
+class _Worker:
+    """An instance, its thread, and whether it executes."""
+
+    __slots__ = ("busy", "instance", "lane", "thread")
+
+    def __init__(self, lane: int, instance: Instance, thread: InstanceThread[Execution]) -> None:
+        self.lane = lane
+        self.instance = instance
+        self.thread = thread
+        self.busy = False
 
 
 class SequenceScheduler:
     """
-    Routes the requests of sequences to the instances that hold their state.
+    Queues, batches and executes the requests of sequences.
 
     Args:
         table: The live sequences; it has as many lanes as there are instances.
-        controls: Makes the control tensors.
-        assembler: Gathers and scatters the version's tensors.
+        assembler: Gathers and scatters the version's tensors, controls and states.
         instances: The version's instances; closed by :meth:`close`.
         statistics: Where executions and outcomes are counted.
-        name: Name prefix of the instances' threads.
+        name: The model's name, which the instances' threads have too.
     """
 
     def __init__(
         self,
-        table: SequenceTable,
-        controls: SequenceControls,
-        assembler: Assembler,
+        table: SequenceTable[Step],
+        assembler: SequenceAssembler,
         instances: Sequence[Instance],
         statistics: ModelStatistics,
         *,
         name: str,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._table = table
-        self._controls = controls
-        self._lanes = [
-            Scheduler(BatchPolicy(), assembler, [instance], statistics, name=f"{name}_{index}")
-            for index, instance in enumerate(instances)
+        self._assembler = assembler
+        self._statistics = statistics
+        self._name = name
+        self._inline = InlinePolicy()
+        self._completions: Completions[Execution] = Completions(self._loop)
+        self._workers = [
+            _Worker(lane, instance, InstanceThread(f"{name}_{lane}", self._completions))
+            for lane, instance in enumerate(instances)
         ]
+        self._pumping = False
+        self._pump_timer: asyncio.TimerHandle | None = None
+        self._expiry_timer: asyncio.TimerHandle | None = None
+        self._accepting = True
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @property
     def inflight(self) -> int:
         """Requests queued plus batches executing."""
-        return sum(lane.inflight for lane in self._lanes)
+        return self._table.queued + sum(worker.busy for worker in self._workers)
 
     @property
     def runs_inline(self) -> bool:
         """Whether the model is fast enough to run on the event loop."""
-        return any(lane.runs_inline for lane in self._lanes)
+        return self._inline.inline
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """
         Answer a checked request of a sequence.
 
+        Cancelling the caller takes a queued request back; one that is executing runs to
+        its end and its answer is dropped. A sequence whose END is taken back ends.
+
         Raises:
             InvalidRequest: The request does not fit its sequence.
             ShuttingDown: The scheduler no longer accepts requests.
+            QueueTimeout: The sequence waited too long for a place.
             InferdError: Whatever the execution came to.
         """
-        self._controls.add_to(request)
-        lane = self._table.admit(request, time.monotonic_ns())
+        step = self.submit(request)
         try:
-            return await self._lanes[lane].infer(request)
-        finally:
-            self._table.touch(request.sequence_id, time.monotonic_ns())
+            return await step.future
+        except asyncio.CancelledError:
+            self._cancel(step)
+            raise
+
+    def submit(self, request: InferRequest) -> Step:
+        """Queue a checked request; its future gets the answer. Raises as :meth:`infer` does."""
+        if not self._accepting:
+            raise ShuttingDown(
+                "Server is stopping, scheduler for model has stopped accepting new inference "
+                "requests"
+            )
+        self._assembler.controls.check(request)
+        now_ns = time.monotonic_ns()
+        self._reject_expired(now_ns)
+        shape_key = self._assembler.assembler.shape_key(request)
+        step = Step(request, shape_key, now_ns, self._loop.create_future())
+        if self._table.admit(step, now_ns):
+            logger.warning(
+                "sequence %s for model '%s' has a conflict. The previous sequence did not end "
+                "before this sequence start. Previous sequence will be terminated early.",
+                request.sequence_id,
+                self._name,
+            )
+        self._statistics.pending += 1
+        self._idle.clear()
+        self._pump_soon()
+        if self._expiry_timer is None:
+            self._watch_expiry(now_ns)
+        return step
 
     async def drain(self) -> None:
         """Refuse new requests and wait until every accepted one is answered."""
-        for lane in self._lanes:
-            await lane.drain()
+        self._accepting = False
+        self._table.stop()
+        self._pump_soon()
+        await self._idle.wait()
 
     async def close(self) -> None:
-        """Drain, then free the instances."""
-        for lane in self._lanes:
-            await lane.close()
+        """Drain, then free the instances; they are closed on a thread, since that may block."""
+        await self.drain()
+        for timer in (self._pump_timer, self._expiry_timer):
+            if timer is not None:
+                timer.cancel()
+        for worker in self._workers:
+            worker.thread.stop()
+        self._completions.close()
+        await asyncio.to_thread(self._close_instances)
+
+    def _close_instances(self) -> None:
+        for worker in self._workers:
+            worker.instance.close()
+
+    def _cancel(self, step: Step) -> None:
+        if step.queued and self._table.discard(step):
+            step.queued = False
+            self._statistics.pending -= 1
+            self._record_failure(step, "CANCELED", time.monotonic_ns())
+            self._pump_soon()
+            self._note_idle()
+
+    def _watch_expiry(self, now_ns: int) -> None:
+        """Have the table looked through when the next sequence may have been idle too long."""
+        expires_ns = self._table.expires_ns
+        self._expiry_timer = None
+        if expires_ns is not None:
+            delay_ns = min(expires_ns - now_ns, LONGEST_TIMER_NS)
+            self._expiry_timer = self._loop.call_later(delay_ns / 1e9, self._expire)
+
+    def _expire(self) -> None:
+        now_ns = time.monotonic_ns()
+        self._reject_expired(now_ns)
+        self._watch_expiry(now_ns)
+        self._pump_soon()
+
+    def _reject_expired(self, now_ns: int) -> None:
+        for step in self._table.expire(now_ns):
+            step.queued = False
+            self._statistics.pending -= 1
+            self._settle(step, QueueTimeout(EXPIRED), Execution(now_ns))
+            self._note_idle()
+
+    def _pump_soon(self) -> None:
+        if not self._pumping:
+            self._pumping = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pumping = False
+        if self._pump_timer is not None:
+            self._pump_timer.cancel()
+            self._pump_timer = None
+        now_ns = time.monotonic_ns()
+        due_ns = [self._run_lane(worker, now_ns) for worker in self._workers if not worker.busy]
+        waits = [at_ns for at_ns in due_ns if at_ns is not None]
+        if waits:
+            delay_ns = min(min(waits) - now_ns, LONGEST_TIMER_NS)
+            self._pump_timer = self._loop.call_later(delay_ns / 1e9, self._pump)
+
+    def _run_lane(self, worker: _Worker, now_ns: int) -> int | None:
+        """Execute what a free lane has; return when to look again if it waits for more."""
+        yield_ns = now_ns + INLINE_BUDGET_NS
+        while not worker.busy:
+            decision = self._table.decide(worker.lane, now_ns)
+            if isinstance(decision, WaitUntil):
+                return decision.at_ns
+            if not isinstance(decision, Execute):
+                return None
+            self._start(worker, decision.rows)
+            now_ns = time.monotonic_ns()
+            if now_ns >= yield_ns:
+                self._pump_soon()
+                return None
+        return None
+
+    def _start(self, worker: _Worker, rows: list[Row[Step]]) -> None:
+        for row in rows:
+            row.entry.queued = False
+        self._statistics.pending -= sum(row.ready for row in rows)
+        self._statistics.last_inference_ms = time.time_ns() // 1_000_000
+        worker.busy = True
+        bound = self._assembler.bind(rows)
+        if self._inline.inline:
+            self._finish(worker, rows, execute(worker.instance, bound, bound.requests))
+            return
+        worker.thread.run(
+            partial(execute, worker.instance, bound, bound.requests),
+            partial(self._finish_and_pump, worker, rows),
+        )
+
+    def _finish_and_pump(self, worker: _Worker, rows: list[Row[Step]], done: Execution) -> None:
+        self._finish(worker, rows, done)
+        if self._table.queued:
+            # Not at once: a client that waits for this answer gets its next request in.
+            self._pump_soon()
+
+    def _finish(self, worker: _Worker, rows: list[Row[Step]], done: Execution) -> None:
+        worker.busy = False
+        infer_ns = done.executed_ns - done.gathered_ns
+        self._inline.observe(infer_ns)
+        if done.size:
+            self._statistics.record_execution(
+                sum(row.ready for row in rows),
+                done.gathered_ns - done.start_ns,
+                infer_ns,
+                done.end_ns - done.executed_ns,
+            )
+        for row, answer in zip(rows, done.answers, strict=True):
+            if row.ready:
+                self._settle(row.entry, answer, done)
+        self._table.finish(rows, done.end_ns)
+        self._note_idle()
+
+    def _settle(self, step: Step, answer: Answer, done: Execution) -> None:
+        future = step.future
+        if future.done():
+            self._record_failure(step, "CANCELED", done.end_ns)
+        elif isinstance(answer, InferdError):
+            self._record_failure(step, _reason(answer), done.end_ns)
+            future.set_exception(answer)
+        else:
+            self._statistics.record_success(
+                done.end_ns - (step.request.received_ns or step.enqueued_ns),
+                done.start_ns - step.enqueued_ns,
+                done.gathered_ns - done.start_ns,
+                done.executed_ns - done.gathered_ns,
+                done.end_ns - done.executed_ns,
+            )
+            future.set_result(answer)
+
+    def _record_failure(self, step: Step, reason: str, end_ns: int) -> None:
+        started = step.request.received_ns or step.enqueued_ns
+        self._statistics.record_failure(reason, end_ns - started)
+
+    def _note_idle(self) -> None:
+        if not self.inflight:
+            self._idle.set()
+
+
+def _reason(error: InferdError) -> str:
+    if isinstance(error, BackendError):
+        return "BACKEND"
+    return "REJECTED" if isinstance(error, QueueTimeout) else "OTHER"

@@ -1,96 +1,178 @@
 """
-Which sequences are alive, which lane each runs on, and the control tensors of a request.
+Which sequences are alive, where each runs, and which wait for a place.
 
 A sequence is pinned to one lane (one instance) from its START to its END, so that its
-requests execute in order and a stateful instance sees all of them. It executes nothing
-and reads no clock.
+requests execute in order and a stateful instance sees all of them. What a lane executes
+next is decided by its strategy: ``sequence_slots`` or ``sequence_oldest``. Nothing here
+executes, reads a clock or knows an event loop.
 """
 
+from collections import OrderedDict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic
 
-import numpy as np
-
-from inferd._generated.inference import (
-    ModelSequenceBatching,
-    ModelSequenceBatchingControl,
-    ModelSequenceBatchingControlKind,
-)
+from inferd._generated.inference import ModelSequenceBatching
 from inferd.errors import InvalidRequest
-from inferd.protocol.datatypes import BY_CONFIG, BY_NAME
 from inferd.protocol.messages import InferRequest
-from inferd.protocol.tensors import Tensor
+from inferd.scheduling.batcher import Idle, WaitUntil
+from inferd.scheduling.sequence_rows import E, Execute, Key, Lane, LiveSequence, Row
 
 DEFAULT_IDLE_NS: Final = 1_000_000_000
 """``max_sequence_idle_microseconds`` when the config states none (Triton's default)."""
 
-
-@dataclass(slots=True)
-class _Sequence:
-    lane: int
-    last_ns: int
+EXPIRED: Final = "timeout of the corresponding sequence has been expired"
+"""What the requests of a sequence are answered that waited too long for a place."""
 
 
-class SequenceTable:
+class SequenceTable(Generic[E]):
     """
     The live sequences of one model version.
 
-    A sequence lives from its START until its END or until it has been idle for longer
-    than ``idle_ns``; either frees its place on its lane.
+    A sequence has a place on a lane, or waits in the backlog for one. It goes when its
+    END has executed or was taken back, or when its client let it idle for longer than
+    ``idle_ns``. Every entry leaves exactly once: in an :class:`Execute`, through
+    :meth:`discard` or through :meth:`expire`.
 
     Args:
         model_name: For messages.
-        lanes: How many lanes there are.
+        lanes: One per instance.
         idle_ns: Nanoseconds without a request after which a sequence is forgotten.
     """
 
-    __slots__ = ("_idle_ns", "_lanes", "_live", "_model_name")
+    __slots__ = ("_backlog", "_idle_ns", "_lanes", "_live", "_model_name", "_stopping", "queued")
 
-    def __init__(self, model_name: str, lanes: int, idle_ns: int = DEFAULT_IDLE_NS) -> None:
+    def __init__(
+        self, model_name: str, lanes: Sequence[Lane[E]], idle_ns: int = DEFAULT_IDLE_NS
+    ) -> None:
         self._model_name = model_name
-        self._lanes = [0] * lanes
+        self._lanes = lanes
         self._idle_ns = idle_ns
-        self._live: dict[int | str, _Sequence] = {}
+        # In the order they were last heard of.
+        self._live: OrderedDict[Key, LiveSequence[E]] = OrderedDict()
+        self._backlog: deque[LiveSequence[E]] = deque()
+        self._stopping = False
+        self.queued = 0
 
     def __len__(self) -> int:
         return len(self._live)
 
-    def admit(self, request: InferRequest, now_ns: int) -> int:
+    @property
+    def lanes(self) -> int:
+        """How many lanes there are."""
+        return len(self._lanes)
+
+    @property
+    def backlog(self) -> int:
+        """How many sequences wait for a place."""
+        return len(self._backlog)
+
+    @property
+    def expires_ns(self) -> int | None:
+        """No sequence expires before this; ``None`` when none is alive."""
+        sequence = next(iter(self._live.values()), None)
+        return None if sequence is None else sequence.last_ns + self._idle_ns + 1
+
+    def admit(self, entry: E, now_ns: int) -> bool:
         """
-        Return the lane a checked request runs on.
+        Queue a request; call :meth:`expire` first.
+
+        Returns:
+            Whether it starts a sequence over whose END never came; what was queued of
+            the old one executes first.
 
         Raises:
             InvalidRequest: It has no correlation id, is not of batch size 1, or its
                 sequence has not started.
         """
+        request = entry.request
         self._check(request)
-        self.expire(now_ns)
         sequence = self._live.get(request.sequence_id)
+        continues = sequence is not None and not sequence.complete
+        if not (continues or request.sequence_start):
+            raise InvalidRequest(
+                f"inference request for sequence {request.sequence_id} to model "
+                f"'{self._model_name}' must specify the START flag on the first request of "
+                "the sequence"
+            )
         if sequence is None:
-            if not request.sequence_start:
-                raise InvalidRequest(
-                    f"inference request for sequence {request.sequence_id} to model "
-                    f"'{self._model_name}' must specify the START flag on the first request of "
-                    "the sequence"
-                )
             sequence = self._begin(request.sequence_id, now_ns)
-        sequence.last_ns = now_ns
-        if request.sequence_end:
-            self._end(request.sequence_id)
-        return sequence.lane
+        sequence.queue.append(entry)
+        sequence.complete = request.sequence_end
+        self.queued += 1
+        self._touch(sequence, now_ns)
+        if len(sequence.queue) == 1:
+            self._wake(sequence)
+        return continues and request.sequence_start
 
-    def expire(self, now_ns: int) -> None:
-        """Forget the sequences that have been idle for too long."""
-        idle = [key for key, found in self._live.items() if now_ns - found.last_ns > self._idle_ns]
-        for key in idle:
-            self._end(key)
+    def decide(self, lane: int, now_ns: int) -> Execute[E] | WaitUntil | Idle:
+        """Return what a free lane does at ``now_ns``; end an execution with :meth:`finish`."""
+        decision = self._lanes[lane].decide(now_ns)
+        if isinstance(decision, Execute):
+            self.queued -= sum(row.ready for row in decision.rows)
+        return decision
 
-    def touch(self, sequence_id: int | str, now_ns: int) -> None:
-        """Note that a request of the sequence was answered; idle time counts from now."""
-        sequence = self._live.get(sequence_id)
-        if sequence is not None:
-            sequence.last_ns = now_ns
+    def finish(self, rows: Sequence[Row[E]], now_ns: int) -> None:
+        """Note that an execution is over, whatever came of it."""
+        for row in rows:
+            if not row.ready:
+                continue
+            sequence = row.sequence
+            sequence.running = False
+            self._touch(sequence, now_ns)
+            if row.end:
+                self._end(sequence)
+            else:
+                self._advance(sequence)
+        self._promote()
+
+    def discard(self, entry: E) -> bool:
+        """
+        Take an entry back that was not executed; ``False`` when it has left before.
+
+        A sequence whose END is taken back ends all the same.
+        """
+        if entry.discarded:
+            return False
+        entry.discarded = True
+        self.queued -= 1
+        sequence = self._live[entry.request.sequence_id]
+        if not sequence.running:
+            if sequence.lane is not None:
+                sequence.lane.sleep(sequence)
+            self._advance(sequence)
+            self._promote()
+        return True
+
+    def expire(self, now_ns: int) -> list[E]:
+        """
+        Forget the sequences that have been idle for too long.
+
+        Returns:
+            The requests of those that never got a place; they are not executed.
+        """
+        lost: list[E] = []
+        while self._live:
+            sequence = next(iter(self._live.values()))
+            if now_ns - sequence.last_ns <= self._idle_ns:
+                break
+            if sequence.owes_nothing:
+                self._touch(sequence, now_ns)
+                continue
+            lost.extend(entry for entry in sequence.queue if not entry.discarded)
+            self._forget(sequence)
+        for entry in lost:
+            entry.discarded = True
+        self.queued -= len(lost)
+        self._promote()
+        return lost
+
+    def stop(self) -> None:
+        """Expect no more requests: what is queued needs no place kept for what would follow."""
+        self._stopping = True
+        for sequence in list(self._live.values()):
+            if sequence.lane is not None and not sequence.owes_nothing:
+                self._forget(sequence)
+        self._promote()
 
     def _check(self, request: InferRequest) -> None:
         if not request.sequence_id:
@@ -104,112 +186,62 @@ class SequenceTable:
                 "to requirements of sequence batcher"
             )
 
-    def _begin(self, sequence_id: int | str, now_ns: int) -> _Sequence:
-        lane = min(range(len(self._lanes)), key=self._lanes.__getitem__)
-        self._lanes[lane] += 1
-        sequence = self._live[sequence_id] = _Sequence(lane, now_ns)
+    def _begin(self, key: Key, now_ns: int) -> LiveSequence[E]:
+        sequence = self._live[key] = LiveSequence[E](key, now_ns)
+        self._backlog.append(sequence)
+        self._promote()
         return sequence
 
-    def _end(self, sequence_id: int | str) -> None:
-        self._lanes[self._live.pop(sequence_id).lane] -= 1
+    def _touch(self, sequence: LiveSequence[E], now_ns: int) -> None:
+        sequence.last_ns = now_ns
+        self._live.move_to_end(sequence.key)
 
+    def _wake(self, sequence: LiveSequence[E]) -> None:
+        if sequence.lane is not None and sequence.queue and not sequence.running:
+            sequence.lane.wake(sequence)
 
-_Control = ModelSequenceBatchingControl
-_Kind = ModelSequenceBatchingControlKind
-
-
-@dataclass(frozen=True, slots=True)
-class ControlSpec:
-    """One control input: its name, what it carries, and its two values when it is a flag."""
-
-    name: str
-    kind: ModelSequenceBatchingControlKind
-    datatype: str
-    values: tuple[float, float] = (0, 1)
-
-
-class SequenceControls:
-    """
-    Makes the control tensors that a sequence model gets beside its inputs.
-
-    Args:
-        model_name: For messages.
-        specs: The control inputs.
-        batches: Whether tensors have a batch dimension; control tensors are ``[1, 1]``
-            then and ``[1]`` otherwise.
-    """
-
-    __slots__ = ("_model_name", "_shape", "specs")
-
-    def __init__(self, model_name: str, specs: Sequence[ControlSpec], *, batches: bool) -> None:
-        self._model_name = model_name
-        self.specs = tuple(specs)
-        self._shape = (1, 1) if batches else (1,)
-
-    @classmethod
-    def from_config(
-        cls, model_name: str, config: ModelSequenceBatching, *, batches: bool
-    ) -> "SequenceControls":
-        """Read the controls of a validated config."""
-        specs = [
-            _control_spec(control_input.name, control)
-            for control_input in config.control_input
-            for control in control_input.control
-        ]
-        return cls(model_name, specs, batches=batches)
-
-    def add_to(self, request: InferRequest) -> None:
-        """
-        Put the control tensors among the request's inputs.
-
-        Raises:
-            InvalidRequest: The correlation id is of another kind than the model takes.
-        """
-        for spec in self.specs:
-            request.inputs[spec.name] = self._tensor(spec, request)
-
-    def _tensor(self, spec: ControlSpec, request: InferRequest) -> Tensor:
-        if spec.kind == _Kind.CONTROL_SEQUENCE_CORRID:
-            return self._correlation_id(spec, request.sequence_id)
-        flag = {
-            _Kind.CONTROL_SEQUENCE_START: request.sequence_start,
-            _Kind.CONTROL_SEQUENCE_END: request.sequence_end,
-            _Kind.CONTROL_SEQUENCE_READY: True,
-        }[spec.kind]
-        array = np.full(self._shape, spec.values[flag], BY_NAME[spec.datatype].dtype)
-        return Tensor(spec.name, spec.datatype, self._shape, array=array)
-
-    def _correlation_id(self, spec: ControlSpec, sequence_id: int | str) -> Tensor:
-        is_text = isinstance(sequence_id, str)
-        if is_text != (spec.datatype == "BYTES"):
-            actual = "TYPE_STRING" if is_text else "TYPE_UINT64"
-            expected = "TYPE_STRING" if spec.datatype == "BYTES" else f"TYPE_{spec.datatype}"
-            raise InvalidRequest(
-                f"sequence batching control 'CORRID' data-type is '{actual}', but model "
-                f"'{self._model_name}' expects '{expected}'"
-            )
-        if isinstance(sequence_id, str):
-            array = np.empty(self._shape, object)
-            array[...] = sequence_id.encode()
+    def _advance(self, sequence: LiveSequence[E]) -> None:
+        """Go on with the next request that was not taken back."""
+        if sequence.drop_discarded():
+            self._end(sequence)
+        elif self._stopping and sequence.lane is not None and not sequence.owes_nothing:
+            self._forget(sequence)
         else:
-            dtype = BY_NAME[spec.datatype].dtype
-            # As a C cast: an id beyond the control's range keeps its low bits.
-            bits = np.array(sequence_id & 0xFFFF_FFFF_FFFF_FFFF, np.uint64).astype(dtype)
-            array = np.full(self._shape, bits, dtype)
-        return Tensor(spec.name, spec.datatype, self._shape, array=array)
+            self._wake(sequence)
 
+    def _end(self, sequence: LiveSequence[E]) -> None:
+        """Free the place; requests of a new sequence with the same id wait for another."""
+        sequence.restart()
+        while sequence.drop_discarded():
+            sequence.restart()
+        if sequence.complete and not sequence.queue:
+            self._forget(sequence)
+            return
+        self._unplace(sequence)
+        self._backlog.append(sequence)
 
-def _control_spec(name: str, control: _Control) -> ControlSpec:
-    if control.kind == _Kind.CONTROL_SEQUENCE_CORRID:
-        return ControlSpec(name, control.kind, BY_CONFIG[control.data_type].name)
-    for datatype, values in (
-        ("INT32", control.int32_false_true),
-        ("FP32", control.fp32_false_true),
-        ("BOOL", control.bool_false_true),
-    ):
-        if values:
-            return ControlSpec(name, control.kind, datatype, (values[0], values[1]))
-    return ControlSpec(name, control.kind, "INT32")
+    def _forget(self, sequence: LiveSequence[E]) -> None:
+        self._unplace(sequence)
+        del self._live[sequence.key]
+
+    def _unplace(self, sequence: LiveSequence[E]) -> None:
+        if sequence.lane is None:
+            self._backlog.remove(sequence)
+        else:
+            sequence.lane.sleep(sequence)
+            sequence.lane.leave(sequence)
+            sequence.lane = None
+
+    def _promote(self) -> None:
+        """Give free places to the sequences that have waited longest."""
+        while self._backlog:
+            lane = max(self._lanes, key=lambda one: one.room)
+            if not lane.room:
+                break
+            sequence = self._backlog.popleft()
+            sequence.lane = lane
+            lane.enter(sequence)
+            self._wake(sequence)
 
 
 def idle_ns(config: ModelSequenceBatching) -> int:

@@ -1,0 +1,106 @@
+"""The oldest strategy: whose requests make a batch, and when."""
+
+from inferd.protocol.messages import InferRequest
+from inferd.scheduling.batcher import IDLE, WaitUntil
+from inferd.scheduling.sequence_oldest import OldestLane, OldestPolicy
+from inferd.scheduling.sequence_rows import LiveSequence
+
+
+class Step:
+    """A queued request."""
+
+    discarded = False
+
+    def __init__(self, at, shape_key):
+        self.request = InferRequest("m", {})
+        self.enqueued_ns = at
+        self.shape_key = shape_key
+
+
+def enter(lane, key, *times, shape_key=None):
+    """Let a sequence with requests of these times in."""
+    sequence = LiveSequence(key, 0)
+    lane.enter(sequence)
+    sequence.queue.extend(Step(at, shape_key) for at in times)
+    lane.wake(sequence)
+    return sequence
+
+
+def rows(decision):
+    """Return the key of each row."""
+    return [row.key for row in decision.rows]
+
+
+def test_the_oldest_requests_go_first_one_per_sequence():
+    """Up to the largest batch."""
+    lane = OldestLane(OldestPolicy(10, 2))
+    enter(lane, "a", 3)
+    enter(lane, "b", 1, 2)
+    enter(lane, "c", 4)
+    enter(lane, "d", 3)
+
+    assert rows(lane.decide(4)) == ["b", "a"]
+    assert rows(lane.decide(4)) == ["d", "c"]
+    assert lane.decide(4) is IDLE
+    assert lane.room == 6
+
+
+def test_candidates_are_limited():
+    """A sequence that leaves makes room."""
+    lane = OldestLane(OldestPolicy(2))
+    first = enter(lane, "a", 0)
+    enter(lane, "b", 0)
+    assert lane.room == 0
+    lane.sleep(first)
+    lane.sleep(first)
+    lane.leave(first)
+
+    assert lane.room == 1
+    assert rows(lane.decide(0)) == ["b"]
+
+
+def test_a_batch_waits_for_others_until_the_delay_is_over():
+    """Counted from the oldest request; a full batch does not wait."""
+    lane = OldestLane(OldestPolicy(10, 3, 100))
+    enter(lane, "a", 5)
+    enter(lane, "b", 50)
+    assert lane.decide(104) == WaitUntil(105)
+    enter(lane, "c", 60)
+    assert rows(lane.decide(60)) == ["a", "b", "c"]
+
+    enter(lane, "d", 70)
+    assert lane.decide(169) == WaitUntil(170)
+    assert rows(lane.decide(170)) == ["d"]
+
+
+def test_a_preferred_size_does_not_wait():
+    """The largest that is reached; when the delay is over all go."""
+    lane = OldestLane(OldestPolicy(10, 8, 100, frozenset({2, 4})))
+    for key in "abc":
+        enter(lane, key, 0)
+    assert rows(lane.decide(99)) == ["a", "b"]
+    assert lane.decide(99) == WaitUntil(100)
+
+    for key in "de":
+        enter(lane, key, 99)
+    assert rows(lane.decide(100)) == ["c", "d", "e"]
+
+
+def test_another_shape_closes_a_batch():
+    """It does not wait for the delay."""
+    lane = OldestLane(OldestPolicy(10, 8, 100))
+    enter(lane, "a", 0, shape_key="wide")
+    enter(lane, "b", 1, shape_key="narrow")
+
+    assert rows(lane.decide(1)) == ["a"]
+    assert lane.decide(1) == WaitUntil(101)
+
+
+def test_order_is_preserved_across_sequences_when_asked_for():
+    """A request never overtakes an older one that waits for its own predecessor."""
+    for preserve, expected in ((False, ["a", "b", "c"]), (True, ["a", "b"])):
+        lane = OldestLane(OldestPolicy(10, 8, preserve_ordering=preserve))
+        enter(lane, "a", 0, 3)
+        enter(lane, "b", 1, 5)
+        enter(lane, "c", 4)
+        assert rows(lane.decide(9)) == expected

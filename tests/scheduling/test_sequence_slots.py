@@ -1,0 +1,103 @@
+"""The direct strategy: rows, fillers, and when a batch is executed."""
+
+import pytest
+
+from inferd.protocol.messages import InferRequest
+from inferd.scheduling.batcher import IDLE, WaitUntil
+from inferd.scheduling.sequence_rows import LiveSequence
+from inferd.scheduling.sequence_slots import DirectLane
+
+
+class Step:
+    """A queued request."""
+
+    discarded = False
+
+    def __init__(self, at=0, shape_key=None, **flags):
+        self.request = InferRequest("m", {}, **flags)
+        self.enqueued_ns = at
+        self.shape_key = shape_key
+
+
+def enter(lane, key, *, at=0, shape_key=None):
+    """Give a sequence with one request its slot."""
+    sequence = LiveSequence(key, 0)
+    lane.enter(sequence)
+    send(lane, sequence, at=at, shape_key=shape_key)
+    return sequence
+
+
+def send(lane, sequence, *, at=0, shape_key=None):
+    """Queue a request of a sequence."""
+    sequence.queue.append(Step(at, shape_key))
+    lane.wake(sequence)
+
+
+def rows(decision):
+    """Return the key of each row, ``None`` for fillers."""
+    return [row.key if row.ready else None for row in decision.rows]
+
+
+def test_every_sequence_has_its_row():
+    """Also when those before it have nothing to execute; rows behind the last are cut off."""
+    lane = DirectLane(4)
+    sequences = [enter(lane, key) for key in "abc"]
+    assert lane.room == 1
+    assert rows(lane.decide(0)) == ["a", "b", "c"]
+    assert lane.decide(0) is IDLE
+
+    send(lane, sequences[1])
+    decision = lane.decide(0)
+    assert rows(decision) == [None, "b"]
+    filler = decision.rows[0]
+    assert (filler.start, filler.end) == (False, False)
+    assert filler.entry is decision.rows[1].entry
+
+
+def test_a_free_slot_is_given_away_lowest_first():
+    """Which keeps batches short."""
+    lane = DirectLane(3)
+    sequences = [enter(lane, key) for key in "abc"]
+    for sequence in sequences[1::-1]:
+        lane.sleep(sequence)
+        lane.leave(sequence)
+    enter(lane, "d")
+
+    assert rows(lane.decide(0)) == ["d", None, "c"]
+    assert lane.room == 1
+
+
+def test_a_request_taken_back_is_not_executed():
+    """Its sequence sleeps until the next."""
+    lane = DirectLane(2)
+    lane.sleep(enter(lane, "a"))
+    assert lane.decide(0) is IDLE
+
+
+def test_another_shape_waits_for_the_next_batch():
+    """The oldest request decides whose shape is first."""
+    lane = DirectLane(3)
+    enter(lane, "a", at=2, shape_key="wide")
+    enter(lane, "b", at=1, shape_key="narrow")
+    enter(lane, "c", at=3, shape_key="wide")
+
+    assert rows(lane.decide(3)) == [None, "b"]
+    assert rows(lane.decide(3)) == ["a", None, "c"]
+
+
+@pytest.mark.parametrize(
+    ("slots", "utilization", "ready", "waits"),
+    [(4, 0.0, 1, False), (4, 0.5, 1, True), (4, 0.5, 2, False), (10, 0.10000000149, 1, False)],
+)
+def test_a_batch_waits_for_the_part_of_the_slots_the_config_wants(slots, utilization, ready, waits):
+    """At most for the delay after the oldest request; without a part it never waits."""
+    lane = DirectLane(slots, 100, utilization)
+    for key in range(ready):
+        enter(lane, key, at=5)
+
+    decision = lane.decide(104)
+    if not waits:
+        assert len(decision.rows) == ready
+        return
+    assert decision == WaitUntil(105)
+    assert len(lane.decide(105).rows) == ready
