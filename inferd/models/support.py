@@ -22,7 +22,6 @@ def refuse_unsupported(config: ModelConfig) -> None:
         ("model_transaction_policy.decoupled", _is_decoupled(config)),
         ("batch_input", bool(config.batch_input)),
         ("batch_output", bool(config.batch_output)),
-        ("sequence_batching.state", _has_state(config)),
         ("sequence_batching.iterative_sequence", _is_iterative(config)),
         ("model_repository_agents", config.model_repository_agents is not None),
     ):
@@ -45,10 +44,6 @@ def ignored_fields(config: ModelConfig) -> Iterator[str]:
 def _is_decoupled(config: ModelConfig) -> bool:
     policy = config.model_transaction_policy
     return policy is not None and policy.decoupled
-
-
-def _has_state(config: ModelConfig) -> bool:
-    return config.sequence_batching is not None and bool(config.sequence_batching.state)
 
 
 def _is_iterative(config: ModelConfig) -> bool:

@@ -17,14 +17,6 @@ from inferd.models.support import ignored_fields, refuse_unsupported
         ("batch_input", {"batch_input": [pb.BatchInput()]}),
         ("batch_output", {"batch_output": [pb.BatchOutput()]}),
         (
-            "sequence_batching.state",
-            {
-                "sequence_batching": pb.ModelSequenceBatching(
-                    state=[pb.ModelSequenceBatchingState()]
-                )
-            },
-        ),
-        (
             "sequence_batching.iterative_sequence",
             {"sequence_batching": pb.ModelSequenceBatching(iterative_sequence=True)},
         ),
