@@ -189,7 +189,8 @@ class ModelLoader:
             places = list(placements(config))
             instances.extend(model.create_instance(place) for place in places)
             names = [place.name for place in places]
-            warmup.run(config, version, directory, list(zip(names, instances, strict=True)))
+            named = list(zip(names, instances, strict=True))
+            warmup.run(config, version, directory, named, states)
         except BaseException:
             for instance in instances:
                 instance.close()

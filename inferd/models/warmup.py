@@ -27,6 +27,7 @@ from inferd.protocol.tensors import Tensor
 from inferd.scheduling.assembly import Assembler
 from inferd.scheduling.execution import execute
 from inferd.scheduling.sequence_controls import SequenceControls
+from inferd.scheduling.sequence_state import SequenceStates
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,11 @@ _LENGTH_BYTES = 4
 
 
 def run(
-    config: ModelConfig, version: int, directory: Path, instances: Sequence[tuple[str, Instance]]
+    config: ModelConfig,
+    version: int,
+    directory: Path,
+    instances: Sequence[tuple[str, Instance]],
+    states: SequenceStates | None = None,
 ) -> None:
     """
     Execute every warm-up sample on every instance. Blocks.
@@ -48,6 +53,7 @@ def run(
         version: The version the instances belong to.
         directory: The model's folder; data files are in its ``warmup`` folder.
         instances: The instances and their names.
+        states: The implicit states of a sequence model.
 
     Raises:
         LoadFailed: A sample failed; the message names it and says why.
@@ -61,7 +67,7 @@ def run(
             logger.debug("Skipping batch 0 warmup sample '%s'", sample.name)
             continue
         try:
-            requests = sample_requests(config, sample, signature, directory)
+            requests = sample_requests(config, sample, signature, directory, states)
             for name, instance in instances:
                 for iteration in range(1, max(sample.count, 1) + 1):
                     _log(config.name, name, sample, iteration)
@@ -73,19 +79,23 @@ def run(
 
 
 def sample_requests(
-    config: ModelConfig, sample: ModelWarmup, signature: Signature, directory: Path
+    config: ModelConfig,
+    sample: ModelWarmup,
+    signature: Signature,
+    directory: Path,
+    states: SequenceStates | None = None,
 ) -> list[InferRequest]:
     """
     Return a sample's requests, checked like a client's. Blocks when it has data files.
 
     Those of a sequence model are whole sequences of one request each, with the
-    correlation ids 1, 2 and so on.
+    correlation ids 1, 2 and so on and the initial states.
 
     Raises:
         InvalidRequest: The sample does not fit the model, or a data file is missing or
             too small.
     """
-    tensors = list(_tensors(sample, signature.batches, directory))
+    tensors = [*_initial(states), *_tensors(sample, signature.batches, directory)]
     controls = _controls(config, signature)
     requests: list[InferRequest] = []
     for number in range(1, sample.batch_size + 1):
@@ -105,6 +115,11 @@ def sample_requests(
 def _known(tensor: Tensor, signature: Signature) -> bool:
     """Whether clients send the tensor; control and state inputs are not checked as theirs."""
     return tensor.name in signature.inputs
+
+
+def _initial(states: SequenceStates | None) -> Iterator[Tensor]:
+    for spec in states.specs if states is not None else ():
+        yield Tensor(spec.input_name, spec.datatype, spec.initial.shape, array=spec.initial)
 
 
 def _controls(config: ModelConfig, signature: Signature) -> SequenceControls | None:

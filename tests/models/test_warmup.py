@@ -10,6 +10,7 @@ from inferd.backend import Instance
 from inferd.errors import BackendError, LoadFailed
 from inferd.models import warmup
 from inferd.models.model_config import parse_text
+from inferd.models.sequence_batching import read_states
 from inferd.protocol.datatypes import BY_NAME
 from inferd.protocol.signature import Signature
 from inferd.testing.server import InMemoryServer
@@ -252,6 +253,29 @@ def test_a_sample_may_carry_inputs_that_clients_do_not_send(tmp_path):
 
     assert request.inputs["STATE"].shape == (1, 5)
     assert request.inputs["START"].array().tolist() == [[1]]
+
+
+@pytest.mark.parametrize(("given", "value"), [(False, 7), (True, 0)])
+def test_states_of_sequence_models_begin_as_they_would(tmp_path, given, value):
+    """With their initial value, unless the sample has another."""
+    state = """
+      state { input_name: "IN" output_name: "OUT" data_type: TYPE_INT32 dims: [ 1 ]
+        initial_state { name: "i" data_type: TYPE_INT32 dims: [ 1 ] data_file: "seven" } }
+    """
+    config = parse_text(text(batch=2) + "sequence_batching {" + state + "}", "m")
+    (sample,) = config.model_warmup
+    if given:
+        sample.inputs["IN"] = pb.ModelWarmupInput(
+            data_type=pb.DataType.TYPE_INT32, dims=[1], zero_data=True
+        )
+    (tmp_path / "initial_state").mkdir()
+    (tmp_path / "initial_state" / "seven").write_bytes(b"\7\0\0\0")
+    instance = Recorder()
+    warmup.run(config, 1, tmp_path, [("m_0", instance)], read_states(config, tmp_path))
+    ((size, inputs),) = instance.batches
+
+    assert size == 2
+    assert inputs["IN"].tolist() == [[value], [value]]
 
 
 def test_models_that_do_not_batch_get_the_shape_as_it_is(tmp_path):

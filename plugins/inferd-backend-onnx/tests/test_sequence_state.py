@@ -11,6 +11,12 @@ from inferd.protocol.messages import InferRequest
 from inferd.protocol.tensors import Tensor
 from inferd.testing.server import InMemoryServer
 
+WARMUP = """
+model_warmup {
+  name: "sample" batch_size: 2
+  inputs { key: "INPUT" value { data_type: TYPE_INT32 dims: [ 1 ] zero_data: true } }
+}
+"""
 CONFIG = """
 backend: "onnxruntime"
 max_batch_size: %(batch)d
@@ -136,3 +142,13 @@ async def test_a_missing_file_of_initial_values_fails_the_load(write):
     with pytest.raises(InferdError, match=r"initial value of state 'INPUT_STATE' of m: .*none"):
         async with InMemoryServer(write(state=initial)):
             pass
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+async def test_a_model_with_state_can_be_warmed_up(write, strategy):
+    """And its sequences begin anew."""
+    repository = write(strategy)
+    with (repository / "m" / "config.pbtxt").open("a") as config:
+        config.write(WARMUP)
+    async with InMemoryServer(repository) as server:
+        assert server.dataplane.is_model_ready("m", "1")
