@@ -31,12 +31,6 @@ def refuse_unsupported(config: ModelConfig) -> None:
 
 def ignored_fields(config: ModelConfig) -> Iterator[str]:
     """Yield the fields of the config that have no effect yet."""
-    dynamic = config.dynamic_batching
-    if dynamic is not None:
-        if dynamic.priority_levels:
-            yield "dynamic_batching.priority_levels"
-        if dynamic.default_queue_policy is not None or dynamic.priority_queue_policy:
-            yield "dynamic_batching queue policies"
     if any(group.rate_limiter is not None for group in config.instance_group):
         yield "instance_group.rate_limiter"
 

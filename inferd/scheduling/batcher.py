@@ -2,29 +2,25 @@
 The batcher: decides which queued requests are executed next, and when.
 
 It executes nothing, reads no clock and knows no event loop: ``decide(now_ns)`` returns
-a typed value. A request leaves exactly once: in a :class:`Dispatch` or through
-``discard``; ``test_every_entry_leaves_exactly_once`` holds it to that.
+a typed value. A request leaves exactly once: in a :class:`Dispatch`, through ``discard``
+or through ``expire``; ``test_every_entry_leaves_exactly_once`` holds it to that.
 """
 
-from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from inferd.scheduling.policy import BatchPolicy
+from inferd.scheduling.queue import FifoQueue, Full, PriorityQueue, Waiting
 
 
-class Entry(Protocol):
+class Entry(Waiting, Protocol):
     """What the batcher needs to know of a queued request."""
 
     rows: int
     """Rows of the request's batch dimension; 0 counts as 1."""
     shape_key: Hashable
     """Equal for requests whose tensors can be gathered into one."""
-    enqueued_ns: int
-    """When it was added, in nanoseconds."""
-    discarded: bool
-    """Set by the batcher when the entry was taken back."""
 
 
 E = TypeVar("E", bound=Entry)
@@ -54,77 +50,74 @@ IDLE = Idle()
 
 class Batcher(Generic[E]):
     """
-    A FIFO queue that is emptied in batches.
+    A queue that is emptied in batches.
 
     A batch closes when it is full, when the next request has another shape, when the
     oldest request has waited for the queue delay, or when a preferred size is reached.
     """
 
-    __slots__ = ("_length", "_policy", "_queue")
+    __slots__ = ("_policy", "_queue", "add")
+
+    add: Callable[[E], Full | None]
+    """Queue an entry of at most ``max_rows`` rows, or return why it cannot be."""
 
     def __init__(self, policy: BatchPolicy) -> None:
         self._policy = policy
-        self._queue: deque[E] = deque()
-        self._length = 0
+        self._queue: FifoQueue[E] | PriorityQueue[E] = (
+            FifoQueue() if policy.priorities.is_plain else PriorityQueue(policy.priorities)
+        )
+        self.add = self._queue.add
 
     def __len__(self) -> int:
-        return self._length
-
-    def add(self, entry: E) -> None:
-        """Queue an entry; it has at most ``max_rows`` rows."""
-        self._queue.append(entry)
-        self._length += 1
+        return len(self._queue)
 
     def discard(self, entry: E) -> bool:
-        """Take a queued entry back; ``False`` when it was taken back before."""
-        if entry.discarded:
-            return False
-        entry.discarded = True
-        self._length -= 1
-        return True
+        """Take an entry back; ``False`` when it is not queued."""
+        return self._queue.discard(entry)
+
+    def expire(self, now_ns: int) -> Sequence[E]:
+        """Remove and return the entries that are rejected because they waited too long."""
+        return self._queue.expire(now_ns)
+
+    def next_timeout_ns(self) -> int | None:
+        """Return when ``expire`` must be called next, or ``None`` when nothing can time out."""
+        return self._queue.next_timeout_ns()
 
     def decide(self, now_ns: int) -> Dispatch[E] | WaitUntil | Idle:
-        """Return what to do at ``now_ns``; entries of a dispatch have left the queue."""
-        self._drop_discarded()
-        if not self._queue:
-            return IDLE
-        if not self._policy.combines:
-            return self._dispatch(1)
-        count, preferred, closed = self._scan()
-        due_ns = self._queue[0].enqueued_ns + self._policy.max_queue_delay_ns
-        if closed or now_ns >= due_ns:
-            return self._dispatch(count)
-        if preferred:
-            return self._dispatch(preferred)
-        return WaitUntil(due_ns)
+        """
+        Return what to do at ``now_ns``; entries of a dispatch have left the queue.
 
-    def _drop_discarded(self) -> None:
-        queue = self._queue
-        while queue and queue[0].discarded:
-            queue.popleft()
+        Call :meth:`expire` first: what is in the queue is taken to be in time.
+        """
+        queue, policy = self._queue, self._policy
+        if not queue:
+            return IDLE
+        if not policy.combines:
+            return Dispatch(queue.take(1))
+        count, preferred, closed = self._scan()
+        if closed or not policy.max_queue_delay_ns:
+            return Dispatch(queue.take(count))
+        due_ns = queue.oldest_ns() + policy.max_queue_delay_ns
+        if now_ns >= due_ns:
+            return Dispatch(queue.take(count))
+        if preferred:
+            return Dispatch(queue.take(preferred))
+        timeout_ns = queue.next_timeout_ns()
+        return WaitUntil(due_ns if timeout_ns is None else min(due_ns, timeout_ns))
 
     def _scan(self) -> tuple[int, int, bool]:
         """Return (entries that fit, entries up to the largest preferred size, closed)."""
         limit, preferred_rows = self._policy.max_rows, self._policy.preferred_rows
-        shape_key = self._queue[0].shape_key
         rows = count = preferred = 0
+        shape_key: Hashable = None
         for entry in self._queue:
-            if entry.discarded:
-                continue
             more = rows + (entry.rows or 1)
-            if more > limit or entry.shape_key != shape_key:
+            if not count:
+                shape_key = entry.shape_key
+            elif more > limit or entry.shape_key != shape_key:
                 return count, preferred, True
             rows = more
             count += 1
             if rows in preferred_rows:
                 preferred = count
-        return count, preferred, rows == limit
-
-    def _dispatch(self, count: int) -> Dispatch[E]:
-        entries: list[E] = []
-        while len(entries) < count:
-            entry = self._queue.popleft()
-            if not entry.discarded:
-                entries.append(entry)
-        self._length -= count
-        return Dispatch(entries)
+        return count, preferred, rows >= limit

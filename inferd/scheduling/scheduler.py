@@ -13,12 +13,13 @@ from functools import partial
 from typing import Final
 
 from inferd.backend import Instance
-from inferd.errors import BackendError, InferdError, ShuttingDown
+from inferd.errors import BackendError, InferdError, QueueFull, QueueTimeout, ShuttingDown
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.assembly import Assembler
 from inferd.scheduling.batcher import Batcher, Dispatch, WaitUntil
 from inferd.scheduling.execution import Answer, Execution, execute
 from inferd.scheduling.inline import InlinePolicy
+from inferd.scheduling.ordering import ArrivalOrder
 from inferd.scheduling.policy import BatchPolicy
 from inferd.scheduling.statistics import ModelStatistics
 from inferd.scheduling.threads import Completions, InstanceThread
@@ -26,11 +27,14 @@ from inferd.scheduling.threads import Completions, InstanceThread
 INLINE_BUDGET_NS: Final = 1_000_000
 """Inline executions yield to the event loop after this long, however long the queue is."""
 
+LONGEST_TIMER_S: Final = 3600.0
+"""Timers go off at least this often: event loops take no time limit of a thousand years."""
+
 
 class Pending:
     """A request on its way through the scheduler, and the future of its answer."""
 
-    __slots__ = ("discarded", "enqueued_ns", "future", "queued", "request", "rows", "shape_key")
+    __slots__ = ("enqueued_ns", "future", "request", "rows", "shape_key")
 
     def __init__(
         self,
@@ -44,8 +48,16 @@ class Pending:
         self.shape_key = shape_key
         self.enqueued_ns = enqueued_ns
         self.future = future
-        self.discarded = False
-        self.queued = True
+
+    @property
+    def priority(self) -> int:
+        """The request's priority level; 0 is the model's default."""
+        return self.request.priority
+
+    @property
+    def timeout_us(self) -> int:
+        """The request's own queue timeout in microseconds; 0 is none."""
+        return self.request.timeout_us
 
 
 class Worker:
@@ -81,6 +93,10 @@ class Scheduler:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._batcher: Batcher[Pending] = Batcher(policy)
+        self._times_out = policy.priorities.has_timeouts
+        self._order: ArrivalOrder[Pending, tuple[Answer, Execution]] | None = (
+            ArrivalOrder() if policy.preserves_order else None
+        )
         self._assembler = assembler
         self._statistics = statistics
         self._inline = InlinePolicy()
@@ -115,6 +131,8 @@ class Scheduler:
 
         Raises:
             ShuttingDown: The scheduler no longer accepts requests.
+            QueueFull: As many requests of its priority wait as the config allows.
+            QueueTimeout: It waited for as long as the config allows.
             InferdError: Whatever the execution came to.
         """
         pending = self.submit(request)
@@ -125,7 +143,7 @@ class Scheduler:
             raise
 
     def submit(self, request: InferRequest) -> Pending:
-        """Queue a checked request; its future gets the answer."""
+        """Queue a checked request; its future gets the answer. Raises as :meth:`infer` does."""
         if not self._accepting:
             raise ShuttingDown(
                 "Server is stopping, scheduler for model has stopped accepting new inference "
@@ -137,12 +155,22 @@ class Scheduler:
             time.monotonic_ns(),
             self._loop.create_future(),
         )
+        if self._batcher.add(pending) is not None:
+            self._add_to_full(pending)
         self._statistics.pending += 1
         self._idle.clear()
-        self._batcher.add(pending)
-        if self._free:
+        if self._order is not None:
+            self._order.add(pending)
+        if self._free or self._times_out:
             self._pump_soon()
         return pending
+
+    def _add_to_full(self, pending: Pending) -> None:
+        """Queue a request after all once what can leave the queue has left, or refuse it."""
+        self._pump()
+        if self._batcher.add(pending) is not None:
+            self._record_failure(pending, "REJECTED", time.monotonic_ns())
+            raise QueueFull("Exceeds maximum queue size")
 
     async def drain(self) -> None:
         """Refuse new requests and wait until every accepted one is answered."""
@@ -152,6 +180,8 @@ class Scheduler:
     async def close(self) -> None:
         """Drain, then free the instances; they are closed on a thread, since that may block."""
         await self.drain()
+        if self._timer is not None:
+            self._stop_timer()
         for worker in self._workers:
             worker.thread.stop()
         self._completions.close()
@@ -162,11 +192,13 @@ class Scheduler:
             worker.instance.close()
 
     def _cancel(self, pending: Pending) -> None:
-        if pending.queued and self._batcher.discard(pending):
-            pending.queued = False
-            self._statistics.pending -= 1
-            self._record_failure(pending, "CANCELED", time.monotonic_ns())
-            self._note_idle()
+        if not self._batcher.discard(pending):
+            return
+        self._statistics.pending -= 1
+        self._record_failure(pending, "CANCELED", time.monotonic_ns())
+        if self._order is not None:
+            self._settle_all(self._order.drop(pending))
+        self._note_idle()
 
     def _pump_soon(self) -> None:
         if not self._pumping:
@@ -176,30 +208,51 @@ class Scheduler:
     def _pump(self) -> None:
         self._pumping = False
         if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+            self._stop_timer()
         now_ns = time.monotonic_ns()
         yield_ns = now_ns + INLINE_BUDGET_NS
+        if self._times_out:
+            self._reject_expired(now_ns)
         while self._free:
             decision = self._batcher.decide(now_ns)
             if isinstance(decision, Dispatch):
                 self._start(self._free.pop(), decision.entries)
                 now_ns = time.monotonic_ns()
+                if self._times_out:
+                    self._reject_expired(now_ns)
                 if now_ns < yield_ns:
                     continue
                 self._pump_soon()
-            if isinstance(decision, WaitUntil):
-                delay_s = (decision.at_ns - now_ns) / 1e9
-                self._timer = self._loop.call_later(delay_s, self._pump)
-            break
+            elif isinstance(decision, WaitUntil):
+                self._start_timer(decision.at_ns, now_ns)
+            return
+        timeout_ns = self._batcher.next_timeout_ns()
+        if timeout_ns is not None:
+            self._start_timer(timeout_ns, now_ns)
+
+    def _start_timer(self, at_ns: int, now_ns: int) -> None:
+        delay_s = min((at_ns - now_ns) / 1e9, LONGEST_TIMER_S)
+        self._timer = self._loop.call_later(delay_s, self._pump)
+
+    def _stop_timer(self) -> None:
+        assert self._timer is not None
+        self._timer.cancel()
+        self._timer = None
+
+    def _reject_expired(self, now_ns: int) -> None:
+        expired = self._batcher.expire(now_ns)
+        if not expired:
+            return
+        self._statistics.pending -= len(expired)
+        for pending in expired:
+            self._conclude(pending, QueueTimeout("Request timeout expired"), Execution(now_ns))
+        self._note_idle()
 
     def _start(self, worker: Worker, batch: list[Pending]) -> None:
         statistics = self._statistics
         statistics.pending -= len(batch)
         statistics.last_inference_ms = time.time_ns() // 1_000_000
         requests = [pending.request for pending in batch]
-        for pending in batch:
-            pending.queued = False
         if self._inline.inline:
             self._finish(worker, batch, execute(worker.instance, self._assembler, requests))
             return
@@ -224,17 +277,28 @@ class Scheduler:
                 infer_ns,
                 done.end_ns - done.executed_ns,
             )
+        conclude = self._settle if self._order is None else self._conclude
         for pending, answer in zip(batch, done.answers, strict=True):
-            self._settle(pending, answer, done)
+            conclude(pending, answer, done)
         self._note_idle()
+
+    def _conclude(self, pending: Pending, answer: Answer, done: Execution) -> None:
+        """Settle a request, in its turn where the order is preserved."""
+        if self._order is None:
+            self._settle(pending, answer, done)
+        else:
+            self._settle_all(self._order.answer(pending, (answer, done)))
+
+    def _settle_all(self, released: list[tuple[Pending, tuple[Answer, Execution]]]) -> None:
+        for pending, (answer, done) in released:
+            self._settle(pending, answer, done)
 
     def _settle(self, pending: Pending, answer: Answer, done: Execution) -> None:
         future = pending.future
         if future.done():
             self._record_failure(pending, "CANCELED", done.end_ns)
         elif isinstance(answer, InferdError):
-            reason = "BACKEND" if isinstance(answer, BackendError) else "OTHER"
-            self._record_failure(pending, reason, done.end_ns)
+            self._record_failure(pending, _reason(answer), done.end_ns)
             future.set_exception(answer)
         else:
             self._statistics.record_success(
@@ -251,5 +315,11 @@ class Scheduler:
         self._statistics.record_failure(reason, end_ns - started)
 
     def _note_idle(self) -> None:
-        if not self.inflight:
+        if len(self._free) == len(self._workers) and not len(self._batcher):
             self._idle.set()
+
+
+def _reason(error: InferdError) -> str:
+    if isinstance(error, BackendError):
+        return "BACKEND"
+    return "REJECTED" if isinstance(error, QueueTimeout) else "OTHER"

@@ -40,11 +40,20 @@ def test_an_ordinary_config_is_accepted():
 def test_what_only_tunes_is_named():
     """So that the log can say that it has no effect."""
     config = pb.ModelConfig(
-        dynamic_batching=pb.ModelDynamicBatching(
-            priority_levels=2, default_queue_policy=pb.ModelQueuePolicy()
-        ),
         instance_group=[pb.ModelInstanceGroup(rate_limiter=pb.ModelRateLimiter())],
     )
 
-    assert len(list(ignored_fields(config))) == 3
-    assert not list(ignored_fields(pb.ModelConfig(dynamic_batching=pb.ModelDynamicBatching())))
+    assert list(ignored_fields(config)) == ["instance_group.rate_limiter"]
+
+
+def test_queue_policies_are_done():
+    """Priorities, limits and timeouts are not reported."""
+    dynamic = pb.ModelDynamicBatching(
+        preserve_ordering=True,
+        priority_levels=2,
+        default_priority_level=1,
+        default_queue_policy=pb.ModelQueuePolicy(max_queue_size=1),
+        priority_queue_policy={1: pb.ModelQueuePolicy(default_timeout_microseconds=1)},
+    )
+
+    assert not list(ignored_fields(pb.ModelConfig(dynamic_batching=dynamic)))

@@ -1,5 +1,6 @@
-"""A backend instance that is released by hand, and builders for requests."""
+"""A backend instance that is released by hand, builders for requests, and a scheduler on them."""
 
+import asyncio
 import threading
 
 import numpy as np
@@ -9,6 +10,10 @@ from inferd.backend import Batch, Instance
 from inferd.protocol.messages import InferRequest, RequestedOutput
 from inferd.protocol.signature import Signature, TensorSpec
 from inferd.protocol.tensors import Tensor
+from inferd.scheduling.assembly import Assembler
+from inferd.scheduling.policy import BatchPolicy
+from inferd.scheduling.scheduler import Scheduler
+from inferd.scheduling.statistics import ModelStatistics
 
 
 class FakeInstance(Instance):
@@ -97,3 +102,58 @@ class _Builders:
     spec = staticmethod(spec)
     signature = staticmethod(signature)
     request = staticmethod(request)
+
+
+_DYNAMIC = BatchPolicy(4, True)
+
+
+class Rig:
+    """A scheduler with fake instances."""
+
+    def __init__(self, make, policy=_DYNAMIC, instances=1, max_batch_size=4):
+        self.make = make
+        self.instances = [make.instance() for _ in range(instances)]
+        self.statistics = ModelStatistics()
+        assembler = Assembler(make.signature(max_batch_size), 1)
+        self.scheduler = Scheduler(policy, assembler, self.instances, self.statistics, name="m")
+
+    @property
+    def instance(self):
+        """The first instance."""
+        return self.instances[0]
+
+    async def infer(self, value, **more):
+        """Return the first element of the answer."""
+        response = await self.scheduler.infer(self.make.request(value, **more))
+        return int(response.outputs[0].array()[0, 0])
+
+    def start(self, value, **more):
+        """Begin a request."""
+        return asyncio.get_running_loop().create_task(self.infer(value, **more))
+
+    async def started(self, instance=None):
+        """Wait until an instance has begun its next execution."""
+        await asyncio.to_thread((instance or self.instance).started.acquire)
+
+    async def until(self, holds):
+        """Let the loop turn until something holds."""
+        async with asyncio.timeout(10):
+            while not holds():  # noqa: ASYNC110 - what is waited for is a plain counter
+                await asyncio.sleep(0)
+
+
+@pytest.fixture(name="rigs")
+async def _rigs(make):
+    """Make rigs that are closed at the end of the test."""
+    made = []
+
+    def rig(**more):
+        made.append(Rig(make, **more))
+        return made[-1]
+
+    yield rig
+    for one in made:
+        for instance in one.instances:
+            instance.open()
+        if not one.instance.closed:
+            await asyncio.wait_for(one.scheduler.close(), 10)

@@ -6,7 +6,8 @@ import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from inferd.scheduling.batcher import Batcher, Dispatch, Idle, WaitUntil
-from inferd.scheduling.policy import BatchPolicy
+from inferd.scheduling.policy import PLAIN, BatchPolicy, PriorityPolicy, QueuePolicy
+from inferd.scheduling.queue import Full
 
 MS = 1_000_000
 
@@ -18,18 +19,19 @@ class Queued:
     rows: int = 1
     shape_key: object = None
     enqueued_ns: int = 0
-    discarded: bool = False
+    priority: int = 0
+    timeout_us: int = 0
 
 
-def batcher(max_rows=4, delay_ns=0, preferred=(), combines=True):
+def batcher(max_rows=4, delay_ns=0, preferred=(), combines=True, priorities=PLAIN):
     """Return an empty batcher."""
-    return Batcher(BatchPolicy(max_rows, combines, delay_ns, frozenset(preferred)))
+    return Batcher(BatchPolicy(max_rows, combines, delay_ns, frozenset(preferred), priorities))
 
 
 def filled(queue, *entries):
     """Queue entries and return them."""
     for entry in entries:
-        queue.add(entry)
+        assert queue.add(entry) is None
     return list(entries)
 
 
@@ -182,64 +184,198 @@ class TestDiscard:
         assert queue.decide(0) == Dispatch([first, third])
 
 
+class TestPriorities:
+    """Levels, limits and timeouts."""
+
+    def test_a_batch_is_filled_by_priority(self):
+        """And goes on with the next level when there is room."""
+        queue = batcher(max_rows=3, priorities=PriorityPolicy(2, 2))
+        low, low2, high, high2 = filled(queue, *(Queued(priority=p) for p in (2, 2, 1, 1)))
+
+        assert queue.decide(0) == Dispatch([high, high2, low])
+        assert queue.decide(0) == Dispatch([low2])
+
+    def test_the_delay_counts_from_the_oldest_of_any_level(self):
+        """A low priority does not wait longer than the config says."""
+        queue = batcher(delay_ns=5 * MS, priorities=PriorityPolicy(2, 2))
+        filled(
+            queue, Queued(enqueued_ns=1 * MS, priority=2), Queued(enqueued_ns=3 * MS, priority=1)
+        )
+
+        assert queue.decide(4 * MS) == WaitUntil(6 * MS)
+
+    def test_it_waits_no_longer_than_the_next_timeout(self):
+        """Also when the delay is longer."""
+        priorities = PriorityPolicy(default=QueuePolicy(timeout_ns=2 * MS))
+        queue = batcher(delay_ns=5 * MS, priorities=priorities)
+        (entry,) = filled(queue, Queued(enqueued_ns=1 * MS))
+
+        assert queue.decide(1 * MS) == WaitUntil(3 * MS)
+        assert queue.next_timeout_ns() == 3 * MS
+        assert queue.expire(3 * MS) == [entry]
+        assert isinstance(queue.decide(3 * MS), Idle)
+
+    def test_it_waits_no_longer_than_the_delay(self):
+        """Also when the timeout is longer."""
+        priorities = PriorityPolicy(default=QueuePolicy(timeout_ns=9 * MS))
+        queue = batcher(delay_ns=5 * MS, priorities=priorities)
+        filled(queue, Queued())
+
+        assert queue.decide(0) == WaitUntil(5 * MS)
+
+    def test_a_full_queue_says_so(self):
+        """Until a batch has left."""
+        queue = batcher(priorities=PriorityPolicy(default=QueuePolicy(max_size=1)))
+        first, second = Queued(), Queued()
+
+        assert [queue.add(first), queue.add(second)] == [None, Full(1)]
+        assert queue.decide(0) == Dispatch([first])
+        assert queue.add(second) is None
+
+
+_POLICIES = st.builds(
+    QueuePolicy,
+    max_size=st.integers(0, 3),
+    timeout_ns=st.sampled_from([0, 2000, 5000]),
+    allow_override=st.booleans(),
+    delays=st.booleans(),
+)
+_PRIORITIES = st.integers(1, 3).flatmap(
+    lambda levels: st.builds(
+        PriorityPolicy,
+        levels=st.just(levels),
+        default_level=st.integers(1, levels),
+        default=_POLICIES,
+        by_level=st.dictionaries(st.integers(1, levels), _POLICIES, max_size=2),
+    )
+)
+
+
 class _Machine(RuleBasedStateMachine):
-    """Adds, discards and decides at random."""
+    """Adds, discards, lets time pass and decides at random, beside a list that is sorted."""
 
     @initialize(
         max_rows=st.integers(1, 8),
-        delay_ns=st.sampled_from([0, 1, 5]),
+        delay_ns=st.sampled_from([0, 1, 3000]),
         preferred=st.frozensets(st.integers(1, 8), max_size=2),
         combines=st.booleans(),
+        priorities=st.just(PLAIN) | _PRIORITIES,
     )
-    def begin(self, max_rows, delay_ns, preferred, combines):
+    def begin(self, max_rows, delay_ns, preferred, combines, priorities):
         """Start empty."""
-        self.policy = BatchPolicy(max_rows, combines, delay_ns, preferred)
+        self.policy = BatchPolicy(max_rows, combines, delay_ns, preferred, priorities)
         self.queue = Batcher(self.policy)
         self.now = 0
-        self.waiting = []
+        self.moves = 0
+        self.waiting = {}
         self.left = []
 
-    @rule(rows=st.integers(0, 8), key=st.integers(0, 1))
-    def add(self, rows, key):
-        """A request arrives."""
-        entry = Queued(min(rows, self.policy.max_rows), key, self.now)
-        self.queue.add(entry)
-        self.waiting.append(entry)
+    def place(self, entry):
+        """Return an entry's place in line: its level, whether it is delayed, since when."""
+        delayed, since, _ = self.waiting[entry]
+        return self.policy.priorities.level_of(entry.priority), delayed, since
+
+    def line(self):
+        """Return the entries in the order they must be executed."""
+        return sorted(self.waiting, key=self.place)
+
+    def limits(self, entry):
+        """Return the queue policy that holds for an entry."""
+        priorities = self.policy.priorities
+        return priorities.of(priorities.level_of(entry.priority))
+
+    def leave(self, *entries):
+        """Note that entries left the queue."""
+        self.left += entries
+        for entry in entries:
+            del self.waiting[entry]
+
+    @rule(
+        rows=st.integers(0, 8),
+        key=st.integers(0, 1),
+        priority=st.integers(0, 4),
+        timeout_us=st.integers(0, 4),
+    )
+    def add(self, rows, key, priority, timeout_us):
+        """A request arrives; a full level refuses it."""
+        entry = Queued(min(rows, self.policy.max_rows), key, self.now, priority, timeout_us)
+        limits, level = self.limits(entry), self.policy.priorities.level_of(priority)
+        same = [one for one in self.waiting if self.place(one)[0] == level]
+        full = bool(limits.max_size) and len(same) >= limits.max_size
+        assert self.queue.add(entry) == (Full(limits.max_size) if full else None)
+        if not full:
+            self.moves += 1
+            timeout_ns = limits.timeout_for(timeout_us)
+            over_ns = self.now + timeout_ns if timeout_ns else None
+            self.waiting[entry] = (False, self.moves, over_ns)
 
     @precondition(lambda self: self.waiting)
     @rule(data=st.data())
     def discard(self, data):
-        """A client goes away."""
-        entry = data.draw(st.sampled_from(self.waiting))
+        """A client goes away, once."""
+        entry = data.draw(st.sampled_from(list(self.waiting)))
         assert self.queue.discard(entry)
-        self.waiting.remove(entry)
-        self.left.append(entry)
+        assert not self.queue.discard(entry)
+        self.leave(entry)
 
-    @rule(step=st.integers(0, 6))
+    def due(self):
+        """Return the entries whose timeout is over, in the order it was."""
+        over = [(found[2], found[1], entry) for entry, found in self.waiting.items() if found[2]]
+        return [
+            entry for at_ns, _, entry in sorted(over, key=lambda one: one[:2]) if at_ns <= self.now
+        ]
+
+    def expire(self):
+        """Compare what the queue rejects and delays with what is due."""
+        rejected = []
+        for entry in self.due():
+            if self.limits(entry).delays:
+                self.moves += 1
+                self.waiting[entry] = (True, self.moves, None)
+            else:
+                rejected.append(entry)
+        assert list(self.queue.expire(self.now)) == rejected
+        self.leave(*rejected)
+
+    @rule(step=st.sampled_from([0, 1, 500, 1000, 2999]))
     def decide(self, step):
         """Time passes and the shell asks."""
         self.now += step
+        self.expire()
+        line = self.line()
         decision = self.queue.decide(self.now)
         if isinstance(decision, Dispatch):
-            batch = decision.entries
-            assert batch == self.waiting[: len(batch)]
-            assert len({entry.shape_key for entry in batch}) == 1
-            rows = sum(entry.rows or 1 for entry in batch)
-            assert rows <= self.policy.max_rows
-            assert self.policy.combines or len(batch) == 1
-            self.left += batch
-            del self.waiting[: len(batch)]
+            self.check_batch(decision.entries, line)
+            self.leave(*decision.entries)
         elif isinstance(decision, WaitUntil):
-            assert decision.at_ns > self.now
-            assert decision.at_ns == self.waiting[0].enqueued_ns + self.policy.max_queue_delay_ns
+            self.check_wait(decision.at_ns, line)
         else:
-            assert not self.waiting
+            assert not line
+
+    def check_batch(self, batch, line):
+        """A batch is the front of the line, of one shape, and not too large."""
+        assert batch
+        assert batch == line[: len(batch)]
+        assert len({entry.shape_key for entry in batch}) == 1
+        assert sum(entry.rows or 1 for entry in batch) <= self.policy.max_rows
+        assert self.policy.combines or len(batch) == 1
+
+    def check_wait(self, at_ns, line):
+        """It waits only for a batch that can grow, and not longer than anybody may wait."""
+        due_ns = min(entry.enqueued_ns for entry in line) + self.policy.max_queue_delay_ns
+        timeouts = [found[2] for found in self.waiting.values() if found[2]]
+        assert at_ns == min([due_ns, *timeouts])
+        assert at_ns > self.now
+        assert len({entry.shape_key for entry in line}) == 1
+        assert sum(entry.rows or 1 for entry in line) < self.policy.max_rows
 
     @invariant()
     def count(self):
         """The length is the number of requests that wait, and nobody leaves twice."""
         assert len(self.queue) == len(self.waiting)
         assert len(set(map(id, self.left))) == len(self.left)
+        timeouts = [found[2] for found in self.waiting.values() if found[2]]
+        assert self.queue.next_timeout_ns() == min(timeouts, default=None)
 
 
 test_every_entry_leaves_exactly_once = _Machine.TestCase

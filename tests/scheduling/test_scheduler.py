@@ -5,57 +5,9 @@ import asyncio
 import pytest
 
 from inferd.errors import BackendError, ShuttingDown
-from inferd.scheduling.assembly import Assembler
 from inferd.scheduling.policy import BatchPolicy
-from inferd.scheduling.scheduler import Scheduler
-from inferd.scheduling.statistics import ModelStatistics
 
 DYNAMIC = BatchPolicy(4, True)
-
-
-class Rig:
-    """A scheduler with fake instances."""
-
-    def __init__(self, make, policy=DYNAMIC, instances=1, max_batch_size=4):
-        self.make = make
-        self.instances = [make.instance() for _ in range(instances)]
-        self.statistics = ModelStatistics()
-        assembler = Assembler(make.signature(max_batch_size), 1)
-        self.scheduler = Scheduler(policy, assembler, self.instances, self.statistics, name="m")
-
-    @property
-    def instance(self):
-        """The only instance."""
-        return self.instances[0]
-
-    async def infer(self, value, **more):
-        """Return the first element of the answer."""
-        response = await self.scheduler.infer(self.make.request(value, **more))
-        return int(response.outputs[0].array()[0, 0])
-
-    def start(self, value, **more):
-        """Begin a request."""
-        return asyncio.get_running_loop().create_task(self.infer(value, **more))
-
-    async def started(self, instance=None):
-        """Wait until an instance has begun its next execution."""
-        await asyncio.to_thread((instance or self.instance).started.acquire)
-
-
-@pytest.fixture(name="rigs")
-async def _rigs(make):
-    """Make rigs that are closed at the end of the test."""
-    made = []
-
-    def rig(**more):
-        made.append(Rig(make, **more))
-        return made[-1]
-
-    yield rig
-    for one in made:
-        for instance in one.instances:
-            instance.open()
-        await asyncio.wait_for(one.scheduler.close(), 10)
 
 
 async def test_requests_of_one_turn_are_one_batch(rigs):
@@ -236,9 +188,9 @@ async def test_draining_ends_when_the_last_queued_request_is_cancelled(rigs):
     await asyncio.wait_for(draining, 10)
 
 
-async def test_close_closes_every_instance_once(make):
+async def test_close_closes_every_instance_once(rigs):
     """After the last execution."""
-    rig = Rig(make, instances=2)
+    rig = rigs(instances=2)
     await rig.infer(1)
     await rig.scheduler.close()
 
