@@ -146,7 +146,7 @@ def _check_inputs(
     ensemble: str, step: ModelEnsemblingStep, model: ModelConfig, tensors: dict[str, _Tensor]
 ) -> None:
     name, known = step.model_name, {one.name for one in model.input}
-    for key, tensor in step.input_map.items():
+    for key, tensor in sorted(step.input_map.items()):
         if key not in known:
             raise LoadFailed(
                 f"in ensemble {ensemble}, ensemble tensor {tensor} is mapping to non-existing "
@@ -166,13 +166,13 @@ def _check_outputs(
     ensemble: str, step: ModelEnsemblingStep, model: ModelConfig, tensors: dict[str, _Tensor]
 ) -> None:
     name, known = step.model_name, {one.name: one for one in model.output}
-    for key, tensor in step.output_map.items():
+    for key, tensor in sorted(step.output_map.items()):
         if key not in known:
             raise LoadFailed(
                 f"in ensemble {ensemble}, ensemble tensor {tensor} is mapped from non-existing "
                 f"output {key} in model {name}"
             )
-    for key, tensor in step.output_map.items():
+    for key, tensor in sorted(step.output_map.items()):
         _agree(ensemble, tensor, _tensor(name, model, known[key]), tensors)
 
 

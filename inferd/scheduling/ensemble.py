@@ -40,14 +40,18 @@ class Step:
 
     @classmethod
     def from_config(cls, index: int, step: ModelEnsemblingStep) -> Self:
-        """Compile one step of a validated config; any version below 1 is the latest."""
+        """
+        Compile one step of a validated config; any version below 1 is the latest.
+
+        Maps of a config come in no order; sorted, errors are the same every time.
+        """
         return cls(
             index,
             step.model_name,
             str(step.model_version) if step.model_version > 0 else "",
-            dict(step.input_map),
-            dict(step.output_map),
-            tuple(RequestedOutput(name) for name in step.output_map),
+            dict(sorted(step.input_map.items())),
+            dict(sorted(step.output_map.items())),
+            tuple(RequestedOutput(name) for name in sorted(step.output_map)),
         )
 
 
