@@ -5,6 +5,7 @@ It ties together what the loader built; it decides nothing.
 """
 
 import asyncio
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -15,6 +16,8 @@ from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.signature import Signature
 from inferd.scheduling.holds import Holds
 from inferd.scheduling.statistics import ModelStatistics
+
+_GENERATIONS = itertools.count(1)
 
 
 class Scheduling(Protocol):
@@ -49,6 +52,7 @@ class LoadedVersion:
         labels: Output name -> class labels, for outputs that have a label file.
         model: The backend's object; ``None`` for an ensemble.
         holds: Who needs it a while longer: requests of ensembles.
+        generation: Which load it is of; no two of a process are the same.
     """
 
     name: str
@@ -60,6 +64,7 @@ class LoadedVersion:
     labels: Mapping[str, Sequence[str]]
     model: Model | None
     holds: Holds = field(default_factory=Holds)
+    generation: int = field(default_factory=_GENERATIONS.__next__)
 
     async def close(self) -> None:
         """Answer what was accepted, here and by the ensembles that hold it; free everything."""

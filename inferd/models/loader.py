@@ -17,12 +17,12 @@ from inferd.backends.loader import BackendLoader
 from inferd.errors import InferdError, LoadFailed, PluginError
 from inferd.models import completion, labels, model_config, validation, versions, warmup
 from inferd.models.loaded import LoadedVersion, Scheduling
+from inferd.models.response_caching import FindLoaded, with_cache
 from inferd.models.sequence_batching import read_states, sequence_scheduler
 from inferd.models.support import ignored_fields, refuse_unsupported
 from inferd.protocol.signature import Signature
 from inferd.scheduling.assembly import Assembler
 from inferd.scheduling.cache import ResponseCache
-from inferd.scheduling.cached import CachedScheduler
 from inferd.scheduling.ensemble import EnsemblePlan
 from inferd.scheduling.ensemble_scheduler import EnsembleScheduler, FindModel
 from inferd.scheduling.kept_response import KeptResponse
@@ -260,7 +260,7 @@ def _version_directories(directory: Path) -> list[int]:
     return found
 
 
-def activate(built: Built, find: FindModel) -> LoadedVersion:
+def activate(built: Built, find: FindLoaded) -> LoadedVersion:
     """
     Give a built version its scheduler. Runs on the event loop.
 
@@ -271,12 +271,17 @@ def activate(built: Built, find: FindModel) -> LoadedVersion:
     config = built.prepared.config
     signature = Signature.from_config(config)
     statistics = ModelStatistics(load_ns=built.load_ns)
+    scheduler = _scheduler(built, signature, statistics, find)
+    if built.prepared.cache is not None:
+        scheduler = with_cache(
+            scheduler, built.prepared.cache, config, built.version, statistics, find
+        )
     return LoadedVersion(
         name=built.prepared.name,
         version=built.version,
         config=config,
         signature=signature,
-        scheduler=_cached(built, _scheduler(built, signature, statistics, find), statistics),
+        scheduler=scheduler,
         statistics=statistics,
         labels=built.labels,
         model=built.model,
@@ -295,15 +300,6 @@ def _scheduler(
         return sequence_scheduler(config, assembler, built.states, built.instances, statistics)
     policy = BatchPolicy.from_config(config)
     return Scheduler(policy, assembler, built.instances, statistics, name=name)
-
-
-def _cached(built: Built, scheduler: Scheduling, statistics: ModelStatistics) -> Scheduling:
-    cache = built.prepared.cache
-    if cache is None:
-        return scheduler
-    return CachedScheduler(
-        scheduler, cache, statistics, name=built.prepared.name, version=built.version
-    )
 
 
 def discard(built: Built) -> None:

@@ -9,6 +9,7 @@ Errors are not kept.
 
 import asyncio
 import time
+from collections.abc import Callable, Hashable
 from typing import Final, Protocol
 
 from inferd.errors import BackendError, InferdError, QueueFull, QueueTimeout
@@ -61,6 +62,8 @@ class CachedScheduler:
         statistics: Where hits and misses are counted.
         name: The model's name.
         version: The version number.
+        sources: For a model that asks others: names what its answers come from now, or
+            returns ``None`` when they must not be kept.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class CachedScheduler:
         *,
         name: str,
         version: int,
+        sources: Callable[[], Hashable | None] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._inner = inner
@@ -78,6 +82,7 @@ class CachedScheduler:
         self._owner = cache.register()
         self._statistics = statistics
         self._prefix = repr((name, version, self._owner)).encode()
+        self._sources = sources
         self._flights: dict[bytes, _Flight] = {}
         statistics.uses_cache = True
 
@@ -96,10 +101,16 @@ class CachedScheduler:
             InferdError: Whatever the execution came to.
         """
         start_ns = time.monotonic_ns()
+        prefix = self._prefix
+        if self._sources is not None:
+            sources = self._sources()
+            if sources is None:
+                return await self._inner.infer(request)
+            prefix += repr(sources).encode()
         if nbytes(request.inputs.values()) > LARGE_BYTES:
-            key = await asyncio.to_thread(digest, self._prefix, request)
+            key = await asyncio.to_thread(digest, prefix, request)
         else:
-            key = digest(self._prefix, request)
+            key = digest(prefix, request)
         kept = self._cache.get(key)
         if kept is not None:
             self._record_hit(request, start_ns)

@@ -272,6 +272,27 @@ async def test_a_reloaded_model_starts_anew(world, make):
     assert world.inner.closed == 1
 
 
+async def test_what_the_answers_come_from_counts(world, make):
+    """And where that cannot be said, nothing is kept or counted as a hit or a miss."""
+    origins = iter([1, 1, 2, 1, None, None])
+    world.scheduler = CachedScheduler(
+        world.inner,
+        world.cache,
+        world.statistics,
+        name="m",
+        version=1,
+        sources=origins.__next__,
+    )
+    for executions in (1, 1, 2, 2, 3, 4):
+        task = await world.start(make.request(1))
+        if world.inner.inflight:
+            world.inner.answer()
+        await task
+        assert len(world.inner.asked) == executions
+
+    assert world.counts() == (2, 2, 2)
+
+
 async def test_a_close_waits_for_answers_on_their_way(world, make, monkeypatch):
     """Nothing is kept for a model that is gone."""
     begun, go_on = threading.Event(), threading.Event()
