@@ -2,7 +2,8 @@
 The asyncio shell of an ensemble: it asks the models of the steps that the plan says can start.
 
 An ensemble has no instances of its own. Its models are looked up once per request and held
-until the request is answered, so that none of them is freed under it.
+until the request is answered, those of ensembles within the ensemble too, so that none of
+them is freed under it.
 """
 
 import asyncio
@@ -71,11 +72,29 @@ class EnsembleScheduler:
         """Requests accepted and not yet answered."""
         return self._holds.count
 
-    async def infer(self, request: InferRequest) -> InferResponse:
+    def reserve(self) -> "Reservation":
+        """
+        Look up and hold the models of one request.
+
+        Raises:
+            InferdError: One of them does not serve; the text names the ensemble.
+        """
+        try:
+            return Reservation(self, self._plan, self._find)
+        except InferdError as error:
+            raise self._named(error) from error
+
+    async def infer(
+        self, request: InferRequest, reservation: "Reservation | None" = None
+    ) -> InferResponse:
         """
         Answer a checked request.
 
         Cancelling the caller cancels every step that runs.
+
+        Args:
+            request: The request.
+            reservation: The models to ask, when someone else holds and releases them.
 
         Raises:
             ShuttingDown: The ensemble no longer accepts requests.
@@ -90,14 +109,14 @@ class EnsembleScheduler:
         self._statistics.last_inference_ms = time.time_ns() // 1_000_000
         self._holds.acquire()
         try:
-            response = await self._answer(request)
+            response = await self._answer(request, reservation)
         except BaseException as error:
             now_ns = time.monotonic_ns()
             self._statistics.record_failure(
                 _reason(error), now_ns - (request.received_ns or start_ns)
             )
             if isinstance(error, InferdError):
-                raise type(error)(f"in ensemble '{self._plan.name}', {error.message}") from error
+                raise self._named(error) from error
             raise
         finally:
             self._holds.release()
@@ -113,19 +132,21 @@ class EnsembleScheduler:
         """Drain; there is nothing else to free."""
         await self.drain()
 
-    async def _answer(self, request: InferRequest) -> InferResponse:
-        held: list[StepModel] = []
+    def _named(self, error: InferdError) -> InferdError:
+        return type(error)(f"in ensemble '{self._plan.name}', {error.message}")
+
+    async def _answer(
+        self, request: InferRequest, reservation: "Reservation | None"
+    ) -> InferResponse:
+        plan = self._plan
+        held = reservation if reservation is not None else Reservation(self, plan, self._find)
         try:
-            for step in self._plan.steps:
-                model = self._find(step.model_name, step.model_version)
-                model.holds.acquire()
-                held.append(model)
-            run = EnsembleRun(self._plan, request)
-            await _Execution(request, run, held).all(run.start(), chain=self._plan.is_chain)
-            return InferResponse(self._plan.name, self._version, run.outputs(), id=request.id)
+            run = EnsembleRun(plan, request)
+            await _Execution(request, run, held).all(run.start(), chain=plan.is_chain)
+            return InferResponse(plan.name, self._version, run.outputs(), id=request.id)
         finally:
-            for model in held:
-                model.holds.release()
+            if reservation is None:
+                held.release()
 
     def _record_success(self, request: InferRequest, start_ns: int) -> None:
         end_ns = time.monotonic_ns()
@@ -136,17 +157,59 @@ class EnsembleScheduler:
         )
 
 
+class Reservation:
+    """
+    The models of one request, looked up and held.
+
+    Args:
+        scheduler: The ensemble's scheduler.
+        plan: Its steps.
+        find: Looks a model up.
+
+    Attributes:
+        models: The model of each step.
+        nested: Step -> the models of an ensemble that is a step of this one.
+    """
+
+    __slots__ = ("_scheduler", "models", "nested")
+
+    def __init__(self, scheduler: EnsembleScheduler, plan: EnsemblePlan, find: FindModel) -> None:
+        self._scheduler = scheduler
+        self.models: list[StepModel] = []
+        self.nested: dict[int, Reservation] = {}
+        try:
+            for step in plan.steps:
+                model = find(step.model_name, step.model_version)
+                model.holds.acquire()
+                self.models.append(model)
+                inner = model.scheduler
+                if isinstance(inner, EnsembleScheduler):
+                    self.nested[step.index] = inner.reserve()
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Hold the models no longer."""
+        for model in self.models:
+            model.holds.release()
+        for nested in self.nested.values():
+            nested.release()
+
+    async def infer(self, request: InferRequest) -> InferResponse:
+        """Answer a request with these models; raises as :meth:`EnsembleScheduler.infer`."""
+        return await self._scheduler.infer(request, self)
+
+
 class _Execution:
     """The steps of one request, executed."""
 
-    __slots__ = ("_models", "_request", "_run")
+    __slots__ = ("_held", "_request", "_run")
 
-    def __init__(
-        self, request: InferRequest, run: EnsembleRun, models: Sequence[StepModel]
-    ) -> None:
+    def __init__(self, request: InferRequest, run: EnsembleRun, held: Reservation) -> None:
         self._request = request
         self._run = run
-        self._models = models
+        self._held = held
 
     async def all(self, first: Sequence[Step], *, chain: bool) -> None:
         """Execute the steps and what follows them; the first failure cancels the others."""
@@ -171,7 +234,8 @@ class _Execution:
             ready = await self._execute(ready[0])
 
     async def _execute(self, step: Step) -> list[Step]:
-        outer, model = self._request, self._models[step.index]
+        outer, model = self._request, self._held.models[step.index]
+        nested = self._held.nested.get(step.index)
         request = InferRequest(
             step.model_name,
             self._run.inputs_of(step, model.signature),
@@ -187,7 +251,7 @@ class _Execution:
             received_ns=time.monotonic_ns(),
         )
         model.signature.check(request)
-        response = await model.scheduler.infer(request)
+        response = await (model.scheduler if nested is None else nested).infer(request)
         rows = request.batch_size if model.signature.batches else 0
         return self._run.complete(step, response.outputs, rows)
 

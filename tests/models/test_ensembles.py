@@ -297,6 +297,21 @@ class TestUnload:
 
         assert await task == [[7, 7]]
 
+    async def test_ensembles_within_ensembles_keep_their_models_too(self, registry, repository):
+        """Though the inner one has not begun when everything is unloaded."""
+        folder = repository.add("a")
+        rewrite(folder, text_of(folder) + SLOW)
+        repository.add("m")
+        repository.add("inner", chain("m"))
+        repository.add("e", chain("a", "inner"))
+        await registry.load("e")
+        task = asyncio.get_running_loop().create_task(send(registry))
+        await asyncio.sleep(0)
+        await registry.unload("m")
+        assert ready(registry) == ["a"]
+
+        assert await task == [[7, 7]]
+
     async def test_draining_and_closing_answer_what_was_accepted(self, registry, repository):
         """An ensemble is drained before what it is composed of."""
         folder = repository.add("a")

@@ -194,6 +194,20 @@ async def test_a_step_that_does_not_serve_is_told_before_anything_runs():
     assert rig.holds() == {0}
 
 
+async def test_an_inner_ensemble_whose_model_does_not_serve():
+    """Both ensembles are named, and nothing stays held."""
+    inner, outer = Rig(CHAIN), Rig((CHAIN[0], ("b", {"I": "t"}, {"O": "O"})))
+    outer.models["b"].signature = Signature("e", 4, [spec("I")], [spec("O")])
+    outer.models["b"].scheduler = inner.scheduler
+    assert (await outer.ask(5)).outputs[0].array().tolist() == [[8, 8]]
+    del inner.models["b"]
+    with pytest.raises(NotFound, match=r"^in ensemble 'e', in ensemble 'e', Request for unknown"):
+        await outer.ask()
+
+    assert outer.models["a"].requests[1:] == []
+    assert inner.holds() | outer.holds() == {0}
+
+
 async def test_an_output_that_was_left_out_is_a_deadlock():
     """The text is the reference's."""
     rig = Rig(CHAIN)
