@@ -53,7 +53,9 @@ class Batcher(Generic[E]):
     A queue that is emptied in batches.
 
     A batch closes when it is full, when the next request has another shape, when the
-    oldest request has waited for the queue delay, or when a preferred size is reached.
+    oldest request has waited for the queue delay, or when a preferred size is reached. A
+    preferred size is chosen over a larger batch, unless that is full or has waited for
+    the queue delay.
     """
 
     __slots__ = ("_policy", "_queue", "add")
@@ -95,18 +97,22 @@ class Batcher(Generic[E]):
         if not policy.combines:
             return Dispatch(queue.take(1))
         count, preferred, closed = self._scan()
-        if closed or not policy.max_queue_delay_ns:
-            return Dispatch(queue.take(count))
+        if not policy.max_queue_delay_ns:
+            return Dispatch(queue.take(preferred or count))
         due_ns = queue.oldest_ns() + policy.max_queue_delay_ns
         if now_ns >= due_ns:
             return Dispatch(queue.take(count))
-        if preferred:
-            return Dispatch(queue.take(preferred))
+        if preferred or closed:
+            return Dispatch(queue.take(preferred or count))
         timeout_ns = queue.next_timeout_ns()
         return WaitUntil(due_ns if timeout_ns is None else min(due_ns, timeout_ns))
 
     def _scan(self) -> tuple[int, int, bool]:
-        """Return (entries that fit, entries up to the largest preferred size, closed)."""
+        """
+        Return (entries that fit, entries up to the largest preferred size, closed).
+
+        A full batch is as good as a preferred one.
+        """
         limit, preferred_rows = self._policy.max_rows, self._policy.preferred_rows
         rows = count = preferred = 0
         shape_key: Hashable = None
@@ -120,4 +126,6 @@ class Batcher(Generic[E]):
             count += 1
             if rows in preferred_rows:
                 preferred = count
-        return count, preferred, rows >= limit
+        if rows >= limit:
+            return count, count, True
+        return count, preferred, False

@@ -72,6 +72,14 @@ class TestWithoutDelay:
 
         assert queue.decide(0) == Dispatch(entries[:2])
 
+    def test_the_largest_preferred_size_is_taken(self):
+        """The rest is the next batch; nothing waits."""
+        queue = batcher(max_rows=8, preferred=(2, 4))
+        entries = filled(queue, *(Queued() for _ in range(5)))
+
+        assert queue.decide(0) == Dispatch(entries[:4])
+        assert queue.decide(0) == Dispatch(entries[4:])
+
     def test_another_shape_closes_the_batch(self):
         """Requests of different shapes never mix, and keep their order."""
         queue = batcher()
@@ -130,6 +138,21 @@ class TestWithDelay:
 
         assert queue.decide(0) == Dispatch(entries[:4])
         assert queue.decide(0) == WaitUntil(5 * MS)
+
+    def test_a_full_batch_is_preferred(self):
+        """Whatever sizes the config names."""
+        queue = batcher(max_rows=4, delay_ns=5 * MS, preferred=(2,))
+        entries = filled(queue, *(Queued() for _ in range(4)))
+
+        assert queue.decide(0) == Dispatch(entries)
+
+    def test_a_preferred_size_is_chosen_before_another_shape(self):
+        """What is left over goes by itself."""
+        queue = batcher(max_rows=8, delay_ns=5 * MS, preferred=(2,))
+        a, b, c, _ = filled(queue, Queued(), Queued(), Queued(), Queued(shape_key=1))
+
+        assert queue.decide(0) == Dispatch([a, b])
+        assert queue.decide(0) == Dispatch([c])
 
     def test_a_due_batch_takes_more_than_the_preferred_size(self):
         """Once the delay is over nothing is held back."""
