@@ -27,9 +27,6 @@ from inferd.scheduling.threads import Completions, InstanceThread
 INLINE_BUDGET_NS: Final = 1_000_000
 """Inline executions yield to the event loop after this long, however long the queue is."""
 
-LONGEST_TIMER_S: Final = 3600.0
-"""Timers go off at least this often: event loops take no time limit of a thousand years."""
-
 
 class Pending:
     """A request on its way through the scheduler, and the future of its answer."""
@@ -231,8 +228,7 @@ class Scheduler:
             self._start_timer(timeout_ns, now_ns)
 
     def _start_timer(self, at_ns: int, now_ns: int) -> None:
-        delay_s = min((at_ns - now_ns) / 1e9, LONGEST_TIMER_S)
-        self._timer = self._loop.call_later(delay_s, self._pump)
+        self._timer = self._loop.call_later((at_ns - now_ns) / 1e9, self._pump)
 
     def _stop_timer(self) -> None:
         assert self._timer is not None

@@ -102,6 +102,7 @@ class TestPriorityPolicy:
         policy = PriorityPolicy.from_config(dynamic)
 
         assert [policy.level_of(priority) for priority in (0, 1, 2, 3)] == [2, 1, 2, 2]
+        assert [PriorityPolicy(3).level_of(priority) for priority in (2, 3, 4)] == [2, 3, 1]
         assert policy.of(1) == QueuePolicy(timeout_ns=1000)
         assert policy.of(2) == QueuePolicy(max_size=4)
         assert policy.has_timeouts

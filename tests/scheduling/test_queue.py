@@ -188,8 +188,9 @@ class TestTimeouts:
         assert queue.expire(5) == []
         assert list(queue) == [timely, late, low]
         assert queue.expire(8) == []
-        assert list(queue) == [late, timely, low]
-        assert queue.next_timeout_ns() is None
+        (new,) = filled(queue, Queued(1, enqueued_ns=8))
+        assert list(queue) == [new, late, timely, low]
+        assert queue.next_timeout_ns() == 13
 
     def test_a_delayed_request_can_be_taken_back_or_executed(self):
         """It is as good as any other."""

@@ -39,6 +39,15 @@ def test_entries_come_out_by_time_and_then_by_arrival():
     assert timeouts.next_ns() == 20
 
 
+def test_entries_of_the_same_time_come_out_by_arrival():
+    """However many there are."""
+    timeouts = Timeouts()
+    for number in range(50):
+        timeouts.add(number, 7)
+
+    assert list(timeouts.take_due(7)) == list(range(50))
+
+
 def test_a_removed_entry_is_not_waited_for():
     """The next one is."""
     timeouts = Timeouts()
