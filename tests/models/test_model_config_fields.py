@@ -228,8 +228,9 @@ def _scalars(field: FieldDescriptor) -> st.SearchStrategy[Any]:
         field.TYPE_INT64: st.integers(-(2**63), 2**63 - 1),
         field.TYPE_UINT32: st.integers(0, 2**32 - 1),
         field.TYPE_UINT64: st.integers(0, 2**64 - 1),
-        field.TYPE_FLOAT: st.floats(allow_nan=False, width=32),
-        field.TYPE_DOUBLE: st.floats(allow_nan=False),
+        # Adding 0.0 makes -0.0 positive: betterproto2 takes it for the default and omits it.
+        field.TYPE_FLOAT: st.floats(allow_nan=False, width=32).map(lambda value: value + 0.0),
+        field.TYPE_DOUBLE: st.floats(allow_nan=False).map(lambda value: value + 0.0),
     }[field.type]
 
 
