@@ -121,10 +121,10 @@ class LiveSequence(Generic[E]):
         return entry.request.sequence_start or self._start_owed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row(Generic[E]):
     """
-    One row of a batch.
+    One row of a batch; not changed once it is made.
 
     Attributes:
         sequence: Whose request it is.

@@ -57,11 +57,6 @@ class SequenceTable(Generic[E]):
         return len(self._live)
 
     @property
-    def lanes(self) -> int:
-        """How many lanes there are."""
-        return len(self._lanes)
-
-    @property
     def backlog(self) -> int:
         """How many sequences wait for a place."""
         return len(self._backlog)

@@ -111,6 +111,13 @@ def test_an_id_of_the_other_kind_is_refused(data_type, sequence_id, text):
     controls().check(request)
 
 
+def test_an_id_of_the_right_kind_is_accepted():
+    """A number for an integer control, text for a string."""
+    for data_type, sequence_id in ((DataType.TYPE_INT64, 5), (DataType.TYPE_STRING, "abc")):
+        made = controls(("ID", KIND.CONTROL_SEQUENCE_CORRID, {"data_type": data_type}))
+        made.check(InferRequest("m", {}, sequence_id=sequence_id))
+
+
 def test_a_request_that_executes_by_itself_gets_its_controls():
     """As a warm-up sample does."""
     made = controls(

@@ -132,7 +132,6 @@ class TestPlaces:
         add(sequences, 3, start=True)
 
         assert run(sequences, lane=1) == [(3, True, False)]
-        assert sequences.lanes == 2
 
     def test_extra_sequences_wait_whole_and_in_order(self):
         """The next one starts when the END of the one before has executed."""
@@ -361,7 +360,9 @@ class SequencesMachine(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.table = SequenceTable("m", [make() for make in self.lanes], IDLE_NS)
+        self.made = [make() for make in self.lanes]
+        self.rooms = [lane.room for lane in self.made]
+        self.table = SequenceTable("m", self.made, IDLE_NS)
         self.now = 0
         self.waiting = []
         self.running = {}
@@ -457,6 +458,7 @@ class SequencesMachine(RuleBasedStateMachine):
                     self.table.finish(decision.rows, self.now)
         assert self.waiting == []
         assert len(self.table) == self.table.queued == self.table.backlog == 0
+        assert [lane.room for lane in self.made] == self.rooms
 
 
 class DirectMachine(SequencesMachine):

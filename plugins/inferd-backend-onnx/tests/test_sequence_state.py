@@ -152,3 +152,15 @@ async def test_a_model_with_state_can_be_warmed_up(write, strategy):
         config.write(WARMUP)
     async with InMemoryServer(repository) as server:
         assert server.dataplane.is_model_ready("m", "1")
+
+
+async def test_a_warm_up_sample_needs_no_state(write):
+    """It gets the initial one; no sequence starts with what it leaves."""
+    repository = write()
+    with (repository / "m" / "config.pbtxt").open("a") as file:
+        file.write(
+            'model_warmup { name: "w" batch_size: 2 inputs { key: "INPUT" '
+            "value { data_type: TYPE_INT32 dims: [ 1 ] random_data: true } } }"
+        )
+    async with InMemoryServer(repository) as server:
+        assert await answers(server, {1: [1, 2]}) == {1: [1, 3]}
