@@ -106,16 +106,19 @@ def _config_of(step: ModelEnsemblingStep, model: Composing) -> ModelConfig:
     return model.versions[step.model_version if step.model_version > 0 else max(model.versions)]
 
 
-def _tensor(model: str, config: ModelConfig, one: ModelInput | ModelOutput) -> _Tensor:
+def _tensor(
+    model: str, config: ModelConfig, one: ModelInput | ModelOutput, *, inside: bool = False
+) -> _Tensor:
+    """Return how clients see a tensor of a model or, ``inside``, how the steps see it."""
     batch = (-1,) if config.max_batch_size > 0 else ()
-    dims = tuple(one.dims)
+    dims = tuple(one.reshape.shape if inside and one.reshape is not None else one.dims)
     return _Tensor(model, one.data_type.name or "", dims, (*batch, *dims))
 
 
 def _declared(config: ModelConfig) -> dict[str, _Tensor]:
     """Return the ensemble's own inputs and outputs."""
     ends: list[ModelInput | ModelOutput] = [*config.input, *config.output]
-    return {one.name: _tensor(config.name, config, one) for one in reversed(ends)}
+    return {one.name: _tensor(config.name, config, one, inside=True) for one in reversed(ends)}
 
 
 def _check_step(

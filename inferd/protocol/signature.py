@@ -62,6 +62,25 @@ class TensorSpec:
         return -1 in self.dims
 
 
+def exchange_dims(
+    shape: Sequence[int], source: Sequence[int], target: Sequence[int], *, batches: bool
+) -> tuple[int, ...]:
+    """
+    Return the shape of a tensor on the other side of a config's ``reshape``.
+
+    Args:
+        shape: The tensor's shape, with a batch dimension when ``batches``.
+        source: The dimensions that shape has.
+        target: The dimensions it is to have; -1 are taken in order from those of ``source``.
+        batches: Whether there is a batch dimension, which stays.
+    """
+    lead = tuple(shape[:1]) if batches else ()
+    variable = iter(
+        got for got, want in zip(shape[len(lead) :], source, strict=False) if want == -1
+    )
+    return (*lead, *(next(variable, -1) if dim == -1 else dim for dim in target))
+
+
 def _spec(tensor: ModelInput | ModelOutput) -> TensorSpec:
     datatype = BY_CONFIG[tensor.data_type]
     return TensorSpec(

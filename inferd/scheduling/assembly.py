@@ -15,7 +15,7 @@ from inferd.backend import Batch
 from inferd.errors import BackendError, InferdError
 from inferd.protocol.datatypes import BY_NAME
 from inferd.protocol.messages import InferRequest, InferResponse
-from inferd.protocol.signature import Signature, TensorSpec
+from inferd.protocol.signature import Signature, TensorSpec, exchange_dims
 from inferd.protocol.tensors import Tensor
 
 Array = npt.NDArray[Any]
@@ -153,12 +153,7 @@ class Assembler:
     def _reshaped(
         self, actual: tuple[int, ...], source: Sequence[int], target: Sequence[int]
     ) -> tuple[int, ...]:
-        """Return ``target`` with its -1 dimensions taken in order from ``actual``."""
-        lead = actual[:1] if self._batches else ()
-        variable = iter(
-            got for got, want in zip(actual[len(lead) :], source, strict=False) if want == -1
-        )
-        return (*lead, *(next(variable, -1) if dim == -1 else dim for dim in target))
+        return exchange_dims(actual, source, target, batches=self._batches)
 
 
 def _concatenate(tensors: Sequence[Tensor]) -> Array:

@@ -13,7 +13,7 @@ from typing import Self
 from inferd._generated.inference import ModelConfig, ModelEnsemblingStep
 from inferd.errors import InvalidRequest
 from inferd.protocol.messages import InferRequest, RequestedOutput
-from inferd.protocol.signature import Signature
+from inferd.protocol.signature import Signature, exchange_dims
 from inferd.protocol.tensors import Tensor
 
 
@@ -133,9 +133,9 @@ class EnsembleRun:
 
     def start(self) -> list[Step]:
         """Return the steps that need nothing but the request's inputs."""
-        request, signature = self._request, self._plan.signature
-        rows = request.batch_size if signature.batches else 0
-        return self._add((name, _Held(request.inputs.get(name), rows)) for name in signature.inputs)
+        signature = self._plan.signature
+        rows = self._request.batch_size if signature.batches else 0
+        return self._add((name, _Held(self._input(name), rows)) for name in signature.inputs)
 
     def inputs_of(self, step: Step, signature: Signature) -> dict[str, Tensor]:
         """
@@ -184,6 +184,15 @@ class EnsembleRun:
         asked = [output.name for output in self._request.outputs] or list(signature.outputs)
         return [self._output(name, signature) for name in asked]
 
+    def _input(self, name: str) -> Tensor | None:
+        """Return what the client sent, in the shape the config's ``reshape`` gives it."""
+        tensor, signature = self._request.inputs.get(name), self._plan.signature
+        spec = signature.inputs[name]
+        if tensor is None or spec.reshape is None:
+            return tensor
+        shape = exchange_dims(tensor.shape, spec.dims, spec.reshape, batches=signature.batches)
+        return tensor.alias(name, shape)
+
     def _output(self, name: str, signature: Signature) -> Tensor:
         held = self._tensors.get(name)
         if held is None or held.tensor is None:
@@ -191,8 +200,11 @@ class EnsembleRun:
                 "unexpected deadlock, at least one output is not set while no more ensemble steps "
                 "can be made"
             )
-        dims = signature.outputs[name].dims
-        shape = fit_shape(held.tensor.shape, dims, rows=held.rows, batches=signature.batches)
+        spec, batches = signature.outputs[name], signature.batches
+        inner = spec.dims if spec.reshape is None else spec.reshape
+        shape = fit_shape(held.tensor.shape, inner, rows=held.rows, batches=batches)
+        if spec.reshape is not None:
+            shape = exchange_dims(shape, spec.reshape, spec.dims, batches=batches)
         return held.tensor.alias(name, shape)
 
     def _add(self, made: Iterable[tuple[str, _Held]]) -> list[Step]:

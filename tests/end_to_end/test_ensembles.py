@@ -125,6 +125,14 @@ def write_ensembles(repository: Path) -> None:
         "words",
         add_sub("STRING") + steps(step("simple_string", same, "OUTPUT0=OUTPUT0 OUTPUT1=OUTPUT1")),
     )
+    write_model(
+        repository,
+        "counting",
+        'platform: "ensemble" max_batch_size: 1\n'
+        + tensors("input", "INPUT", "INT32", [1])
+        + tensors("output", "OUTPUT", "INT32", [1])
+        + steps(step("simple_sequence", "INPUT=INPUT", "OUTPUT=OUTPUT")),
+    )
     one = tensors("input", "INPUT0", "INT32", [16]) + tensors("output", "OUTPUT0", "INT32", [16])
     for name, model in (("row", "simple"), ("dangling", "nowhere")):
         write_model(
@@ -140,7 +148,7 @@ def write_ensembles(repository: Path) -> None:
 def _ensembles(tmp_path_factory) -> Path:
     """A repository of ensembles and what they are composed of."""
     folder = tmp_path_factory.mktemp("ensembles") / "models"
-    write_samples(folder, "simple", "simple_string")
+    write_samples(folder, "simple", "simple_string", "simple_sequence")
     write_pictures(folder)
     write_ensembles(folder)
     return folder
@@ -209,6 +217,14 @@ class TestBothProtocols:
 
         assert status == {"http": "500", "grpc": "StatusCode.INTERNAL"}[protocol]
         assert text.startswith("in ensemble 'words', ")
+
+    def test_a_sequence_passes_through(self, seen, protocol):
+        """Its id, start and end reach the step."""
+        answers, (status, text) = seen[protocol]["sequence"]
+
+        assert answers == [6, 6, 7]
+        assert status == {"http": "400", "grpc": "StatusCode.INVALID_ARGUMENT"}[protocol]
+        assert text.startswith("in ensemble 'counting', ")
 
     def test_an_ensemble_that_could_not_be_loaded(self, seen, protocol):
         """The others serve."""

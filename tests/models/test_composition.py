@@ -155,6 +155,16 @@ def test_a_model_that_does_not_batch_may_have_the_batch_among_its_dims(dims):
     check(ensemble(*TWO), m1=model(), m2=model(0, inputs={"X": dims}))
 
 
+def test_the_reshape_of_an_ensemble_is_what_its_steps_see():
+    """That of a model is its own affair: the ensemble sees what clients would."""
+    config = ensemble(step(), inputs={"I": [4, 4]}, outputs={"O": [2, 8]})
+    for one in (config.input[0], config.output[0]):
+        one.reshape = pb.ModelTensorReshape(shape=[16])
+    inner = model()
+    inner.input[0].reshape = pb.ModelTensorReshape(shape=[8, 2])
+    check(config, m1=inner)
+
+
 def test_names_the_model_does_not_have():
     """The tensor is named."""
     refuse(

@@ -14,7 +14,7 @@ from inferd._generated.inference import (
 )
 from inferd.errors import InvalidRequest
 from inferd.protocol.messages import InferRequest, RequestedOutput
-from inferd.protocol.signature import Signature
+from inferd.protocol.signature import Signature, exchange_dims
 from inferd.protocol.tensors import Tensor
 
 INT32, STRING = DataType.TYPE_INT32, DataType.TYPE_STRING
@@ -277,3 +277,18 @@ def test_reshape_is_kept_for_the_backend():
 
     assert Signature.from_config(config).inputs["A"].reshape == ()
     assert re.fullmatch("A", *Signature.from_config(config).inputs)
+
+
+@pytest.mark.parametrize(
+    ("shape", "source", "target", "batches", "expected"),
+    [
+        ((2, 3), (2, 3), (6,), False, (6,)),
+        ((8, 2, 3), (2, 3), (6,), True, (8, 6)),
+        ((8, 5, 7), (-1, -1), (-1, 1, -1), True, (8, 5, 1, 7)),
+        ((8, 1), (1,), (), True, (8,)),
+        ((6,), (6,), (2, -1), False, (2, -1)),
+    ],
+)
+def test_a_shape_on_the_other_side_of_a_reshape(shape, source, target, batches, expected):
+    """The batch stays, variable dimensions pass in order."""
+    assert exchange_dims(shape, source, target, batches=batches) == expected

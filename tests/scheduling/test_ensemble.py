@@ -221,6 +221,34 @@ def test_an_ensemble_that_does_not_batch_over_models_that_do():
     assert (output.shape, output.array().shape) == ((2,), (2,))
 
 
+@pytest.mark.parametrize(("batch", "lead"), [(4, (3,)), (0, ())])
+def test_the_reshape_of_an_ensemble_is_between_clients_and_steps(batch, lead):
+    """Of inputs and of outputs, with and without a batch; -1 passes."""
+    scheduling = pb.ModelEnsembling(step=[step("a", {"X": "I"}, {"Y": "O"})])
+    outside, inside = (-1, 4), (2, 2, -1)
+    made = EnsemblePlan.from_config(
+        pb.ModelConfig(ensemble_scheduling=scheduling),
+        Signature(
+            "e",
+            batch,
+            [spec("I", outside, reshape=inside)],
+            [spec("O", outside, reshape=inside)],
+        ),
+    )
+    sent = Tensor("I", "INT32", (*lead, 5, 4), array=np.zeros((*lead, 5, 4), "<i4"))
+    asked = InferRequest("e", {"I": sent})
+    asked.batch_size = 3 if batch else 1
+    run = EnsembleRun(made, asked)
+    (a,) = run.start()
+    inner = Signature("a", batch, [spec("X", inside)], [spec("Y", inside)])
+    given = run.inputs_of(a, inner)["X"]
+    assert given.shape == given.array().shape == (*lead, 2, 2, 5)
+
+    run.complete(a, [answer("Y", shape=(*lead, 2, 2, 5))], 3 if batch else 0)
+    (output,) = run.outputs()
+    assert output.shape == output.array().shape == (*lead, 5, 4)
+
+
 @given(st.data())
 def test_every_step_runs_once_and_after_what_it_reads(data):
     """Whatever the graph and in whatever order the steps end."""

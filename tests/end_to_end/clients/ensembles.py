@@ -75,8 +75,23 @@ def outcomes(client, module):
         "row": ask(client, module, "row", INPUT0=row).as_numpy("OUTPUT0").tolist(),
         "shape": failure(client, module, "loose", INPUT0=LEFT[:, :8], INPUT1=RIGHT[:, :8]),
         "backend": failure(client, module, "words", INPUT0=words, INPUT1=words),
+        "sequence": sequence(client, module),
         "unavailable": failure(client, module, "dangling", INPUT0=row),
     }
+
+
+def sequence(client, module):
+    """Return the answers of a sequence of three requests, and what the missing start costs."""
+    found = []
+    for value, start in ((5, True), (6, False), (7, False)):
+        given = module.InferInput("INPUT", [1, 1], "INT32")
+        given.set_data_from_numpy(np.full((1, 1), value, np.int32))
+        result = client.infer(
+            "counting", [given], sequence_id=9, sequence_start=start, sequence_end=value == 7
+        )
+        found.append(result.as_numpy("OUTPUT").item())
+    values = np.ones((1, 1), np.int32)
+    return [found, failure(client, module, "counting", INPUT=values)]
 
 
 def statistics(client):
