@@ -81,9 +81,10 @@ def lane(batching: ModelSequenceBatching, max_batch_size: int) -> Lane[Step]:
     rows = max(1, max_batch_size)
     oldest, direct = batching.oldest, batching.direct
     if oldest is not None:
+        candidates = oldest.max_candidate_sequences
         return OldestLane(
             OldestPolicy(
-                candidates=oldest.max_candidate_sequences or rows,
+                candidates=candidates if candidates > 0 else rows,
                 max_rows=rows,
                 max_queue_delay_ns=oldest.max_queue_delay_microseconds * 1000,
                 preferred_rows=frozenset(oldest.preferred_batch_size),

@@ -29,9 +29,6 @@ logger = logging.getLogger(__name__)
 INLINE_BUDGET_NS: Final = 1_000_000
 """Inline executions yield to the event loop after this long, however long the queue is."""
 
-LONGEST_TIMER_NS: Final = 3_600_000_000_000
-"""Timers go off at least this often: event loops take no time limit of a thousand years."""
-
 
 class Step:
     """A request of a sequence on its way through the scheduler, and its answer's future."""
@@ -195,8 +192,8 @@ class SequenceScheduler:
         expires_ns = self._table.expires_ns
         self._expiry_timer = None
         if expires_ns is not None:
-            delay_ns = min(expires_ns - now_ns, LONGEST_TIMER_NS)
-            self._expiry_timer = self._loop.call_later(delay_ns / 1e9, self._expire)
+            delay_s = (expires_ns - now_ns) / 1e9
+            self._expiry_timer = self._loop.call_later(delay_s, self._expire)
 
     def _expire(self) -> None:
         now_ns = time.monotonic_ns()
@@ -225,8 +222,7 @@ class SequenceScheduler:
         due_ns = [self._run_lane(worker, now_ns) for worker in self._workers if not worker.busy]
         waits = [at_ns for at_ns in due_ns if at_ns is not None]
         if waits:
-            delay_ns = min(min(waits) - now_ns, LONGEST_TIMER_NS)
-            self._pump_timer = self._loop.call_later(delay_ns / 1e9, self._pump)
+            self._pump_timer = self._loop.call_later((min(waits) - now_ns) / 1e9, self._pump)
 
     def _run_lane(self, worker: _Worker, now_ns: int) -> int | None:
         """Execute what a free lane has; return when to look again if it waits for more."""

@@ -70,7 +70,7 @@ class TestLane:
 
     def test_oldest_has_its_candidates(self):
         """As many as fit into a batch when the config gives no number."""
-        for candidates, expected in ((5, 5), (0, 8)):
+        for candidates, expected in ((5, 5), (1, 1), (0, 8), (-1, 8)):
             oldest = pb.ModelSequenceBatchingStrategyOldest(max_candidate_sequences=candidates)
             made = lane(pb.ModelSequenceBatching(oldest=oldest), 8)
             assert isinstance(made, OldestLane)

@@ -23,7 +23,7 @@ from inferd.scheduling.sequence_state import SequenceStates
 from inferd.scheduling.sequences import SequenceTable
 from inferd.scheduling.statistics import ModelStatistics
 
-LONG_NS = 3600_000_000_000
+LONG_NS = (2**64 - 1) * 1000
 SHORT_NS = 20_000_000
 
 
