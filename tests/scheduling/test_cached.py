@@ -1,6 +1,7 @@
 """The response cache around a scheduler."""
 
 import asyncio
+import gc
 import threading
 
 import numpy as np
@@ -229,9 +230,10 @@ async def test_the_last_client_that_leaves_takes_the_request_back(world, make):
 
     assert (world.inner.cancelled, len(world.inner.asked)) == (1, 2)
     assert world.statistics.failures == REASONS | {"CANCELED": 1}
+    joined = await world.start(make.request(1))
     world.inner.answer()
-    await last
-    assert world.counts() == (0, 0, 1)
+    await asyncio.gather(last, joined)
+    assert world.counts() == (1, 1, 1)
 
 
 async def test_a_request_that_is_taken_back_at_once_has_reached_the_scheduler(world, make):
@@ -250,6 +252,9 @@ async def test_an_error_that_nobody_waits_for_is_no_noise(world, make, caplog):
     world.inner.asked[0].set_exception(BackendError("no"))
     task.cancel()
     await turns()
+    del task
+    world.inner.asked.clear()
+    gc.collect()
 
     assert caplog.records == []
 
@@ -354,6 +359,25 @@ async def test_large_inputs_are_digested_off_the_event_loop(
     assert threads == [on_thread]
 
 
+@pytest.mark.parametrize(("over", "on_thread"), [(0, False), (1, True)])
+async def test_large_answers_are_copied_off_the_event_loop(
+    world, make, monkeypatch, over, on_thread
+):
+    """As large inputs are digested."""
+    threads = []
+
+    def keep(*arguments, original=cached._keep):
+        threads.append(threading.current_thread() is not threading.main_thread())
+        return original(*arguments)
+
+    monkeypatch.setattr(cached, "_keep", keep)
+    task = await world.start(make.request(1))
+    world.inner.answer(size=LARGE_BYTES + over)
+    await task
+
+    assert threads == [on_thread]
+
+
 async def test_it_goes_around_the_real_scheduler(make):
     """Executions, successes and hits add up; the kept answer is not the batch."""
     statistics = ModelStatistics()
@@ -368,6 +392,7 @@ async def test_it_goes_around_the_real_scheduler(make):
         )
         assert [answer.outputs[0].array()[0, 0] for answer in answers] == [1, 2, 3] * 3
         assert [answer.id for answer in answers] == [str(value) for value in range(9)]
+        assert {type(answer.outputs[0].raw()) for answer in answers} == {bytes}
     inflight = scheduler.inflight
     await scheduler.close()
 
