@@ -6,6 +6,7 @@ exists; steps that do not depend on each other may run at the same time. It deci
 no clock, no loop.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -64,10 +65,11 @@ class EnsemblePlan:
         signature: What clients send and get.
         steps: The steps, in the config's order.
         readers: Ensemble tensor -> the steps that read it.
+        uses: Ensemble tensor -> how often it is read: by steps, and as an output.
         is_chain: Whether no two steps can ever run at the same time.
     """
 
-    __slots__ = ("is_chain", "name", "readers", "signature", "steps")
+    __slots__ = ("is_chain", "name", "readers", "signature", "steps", "uses")
 
     def __init__(self, signature: Signature, steps: Sequence[Step]) -> None:
         self.name = signature.model_name
@@ -77,6 +79,8 @@ class EnsemblePlan:
         for step in steps:
             for tensor in dict.fromkeys(step.inputs.values()):
                 self.readers.setdefault(tensor, []).append(step)
+        self.uses = Counter({tensor: len(steps) for tensor, steps in self.readers.items()})
+        self.uses.update(list(signature.outputs))
         self.is_chain = self._is_chain()
 
     @classmethod
@@ -106,7 +110,8 @@ class _Held:
     An ensemble tensor that exists.
 
     Attributes:
-        tensor: Its data; ``None`` for an optional input the client left out.
+        tensor: Its data; ``None`` for an optional input the client left out, and for what
+            no one will read again.
         rows: Rows of the request that made it; 0 when its maker does not batch.
     """
 
@@ -123,12 +128,13 @@ class EnsembleRun:
         request: The checked request.
     """
 
-    __slots__ = ("_missing", "_plan", "_request", "_tensors")
+    __slots__ = ("_missing", "_plan", "_request", "_tensors", "_uses")
 
     def __init__(self, plan: EnsemblePlan, request: InferRequest) -> None:
         self._plan = plan
         self._request = request
         self._tensors: dict[str, _Held] = {}
+        self._uses = dict(plan.uses)
         self._missing = [len(set(step.inputs.values())) for step in plan.steps]
 
     def start(self) -> list[Step]:
@@ -137,11 +143,12 @@ class EnsembleRun:
         rows = self._request.batch_size if signature.batches else 0
         return self._add((name, _Held(self._input(name), rows)) for name in signature.inputs)
 
-    def inputs_of(self, step: Step, signature: Signature) -> dict[str, Tensor]:
+    def take_inputs(self, step: Step, signature: Signature) -> dict[str, Tensor]:
         """
-        Return the inputs of a step that can start, in the shapes its model expects.
+        Return the inputs of a step that can start, in the shapes its model expects; only once.
 
-        An optional ensemble input that the client left out is left out here, too.
+        An optional ensemble input that the client left out is left out here, too. What no
+        other step and no output needs is not kept any longer.
 
         Args:
             step: The step.
@@ -156,6 +163,10 @@ class EnsembleRun:
             if spec is not None:
                 shape = fit_shape(shape, spec.dims, rows=held.rows, batches=signature.batches)
             inputs[name] = held.tensor.alias(name, shape)
+        for source in set(step.inputs.values()):
+            self._uses[source] -= 1
+            if not self._uses[source]:
+                self._tensors[source] = _Held(None, 0)
         return inputs
 
     def complete(self, step: Step, outputs: Iterable[Tensor], rows: int) -> list[Step]:

@@ -238,7 +238,7 @@ class _Execution:
         nested = self._held.nested.get(step.index)
         request = InferRequest(
             step.model_name,
-            self._run.inputs_of(step, model.signature),
+            self._run.take_inputs(step, model.signature),
             model_version=step.model_version,
             id=outer.id,
             outputs=step.requested,

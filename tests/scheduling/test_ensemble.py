@@ -1,5 +1,7 @@
 """Which steps of an ensemble can start when, and with which tensors."""
 
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -83,7 +85,7 @@ def test_steps_start_when_their_last_tensor_exists():
     assert names([a, b, c]) == ["a", "b", "c"]
     assert run.complete(c, [answer("Y", 3)], 1) == []
     (d,) = run.complete(b, [answer("Y", 2)], 1)
-    inputs = run.inputs_of(d, signature(("L", "R")))
+    inputs = run.take_inputs(d, signature(("L", "R")))
     assert {name: int(t.array()[0, 0]) for name, t in inputs.items()} == {"L": 2, "R": 3}
     assert run.complete(d, [answer("Y", 9)], 1) == []
     assert [(t.name, t.array().tolist()) for t in run.outputs()] == [("O", [[9, 9]])]
@@ -104,7 +106,7 @@ def test_tensors_pass_by_reference_and_read_only():
     asked = request()
     run = EnsembleRun(made, asked)
     (a,) = run.start()
-    inputs = run.inputs_of(a, signature(("X", "Z")))
+    inputs = run.take_inputs(a, signature(("X", "Z")))
 
     original = asked.inputs["I"].array()
     for name in ("X", "Z"):
@@ -112,6 +114,30 @@ def test_tensors_pass_by_reference_and_read_only():
         assert np.shares_memory(inputs[name].array(), original)
         assert not inputs[name].array().flags.writeable
     assert original.flags.writeable
+
+
+def test_what_nobody_needs_any_more_is_not_kept():
+    """Intermediate tensors may be large; outputs stay."""
+    made = plan(
+        step("a", {"X": "I"}, {"Y": "t"}),
+        step("b", {"X": "t", "Z": "t"}, {"Y": "u"}),
+        step("c", {"X": "t", "Z": "u"}, {"Y": "O"}),
+        outputs=("O", "u"),
+    )
+    run = EnsembleRun(made, request())
+    (a,) = run.start()
+    run.take_inputs(a, signature(("X",)))
+    tensors = [Tensor(name, "INT32", (1, 2), array=np.ones((1, 2), "<i4")) for name in "YY"]
+    alive = [weakref.ref(tensor.array()) for tensor in tensors]
+    (b,) = run.complete(a, [tensors.pop(0)], 1)
+    run.take_inputs(b, signature(("X", "Z")))
+    (c,) = run.complete(b, [tensors.pop()], 1)
+    assert [one() is None for one in alive] == [False, False]
+    run.take_inputs(c, signature(("X", "Z")))
+
+    assert [one() is None for one in alive] == [True, False]
+    run.complete(c, [answer("Y")], 1)
+    assert [tensor.name for tensor in run.outputs()] == ["O", "u"]
 
 
 def test_the_version_of_a_step_is_passed_on():
@@ -131,7 +157,7 @@ def test_an_optional_input_that_was_left_out_is_left_out_of_the_steps():
     run = EnsembleRun(made, request())
     (a,) = run.start()
 
-    assert list(run.inputs_of(a, signature(("X", "Z")))) == ["X"]
+    assert list(run.take_inputs(a, signature(("X", "Z")))) == ["X"]
 
 
 def test_an_input_the_model_does_not_know_keeps_its_shape():
@@ -139,7 +165,7 @@ def test_an_input_the_model_does_not_know_keeps_its_shape():
     run = EnsembleRun(plan(step("a", {"W": "I"}, {"Y": "O"})), request())
     (a,) = run.start()
 
-    assert run.inputs_of(a, signature(("X",)))["W"].shape == (1, 2)
+    assert run.take_inputs(a, signature(("X",)))["W"].shape == (1, 2)
 
 
 def test_outputs_come_in_the_order_they_were_asked_for():
@@ -185,7 +211,7 @@ def test_a_tensor_is_made_once():
     (a,) = run.start()
 
     assert run.complete(a, [answer("Y", 5), answer("Z")], 1) == []
-    assert int(run.inputs_of(a, signature(("X",)))["X"].array()[0, 0]) == 1
+    assert int(run.take_inputs(a, signature(("X",)))["X"].array()[0, 0]) == 1
 
 
 @pytest.mark.parametrize(
@@ -215,7 +241,7 @@ def test_an_ensemble_that_does_not_batch_over_models_that_do():
     run = EnsembleRun(made, InferRequest("e", {"I": vector}))
     (a,) = run.start()
 
-    assert run.inputs_of(a, signature(("X",)))["X"].shape == (1, 2)
+    assert run.take_inputs(a, signature(("X",)))["X"].shape == (1, 2)
     run.complete(a, [answer("Y")], 1)
     (output,) = run.outputs()
     assert (output.shape, output.array().shape) == ((2,), (2,))
@@ -241,7 +267,7 @@ def test_the_reshape_of_an_ensemble_is_between_clients_and_steps(batch, lead):
     run = EnsembleRun(made, asked)
     (a,) = run.start()
     inner = Signature("a", batch, [spec("X", inside)], [spec("Y", inside)])
-    given = run.inputs_of(a, inner)["X"]
+    given = run.take_inputs(a, inner)["X"]
     assert given.shape == given.array().shape == (*lead, 2, 2, 5)
 
     run.complete(a, [answer("Y", shape=(*lead, 2, 2, 5))], 3 if batch else 0)
