@@ -325,6 +325,17 @@ class TestUnload:
 
         assert await task == [[7, 7]]
 
+    async def test_a_model_that_comes_back_brings_its_ensembles_back(self, registry, repository):
+        """As when a poll finds its folder again."""
+        repository.add("m")
+        repository.add("e", chain("m"))
+        await registry.load_all(["e", "m"])
+        await registry.forget("m")
+        assert ready(registry) == []
+        assert await registry.load_all(["m"]) == {}
+
+        assert ready(registry) == ["e", "m"]
+
     async def test_a_model_whose_folder_is_gone(self, registry, repository):
         """Takes its ensembles with it; a forgotten ensemble needs nothing any more."""
         repository.add("m")

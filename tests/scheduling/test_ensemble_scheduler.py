@@ -1,6 +1,7 @@
 """Ensembles over hand-written step models that are released by hand."""
 
 import asyncio
+import random
 
 import numpy as np
 import pytest
@@ -229,6 +230,35 @@ async def test_cancelling_the_request_cancels_the_steps_that_run(steps):
 
     assert rig.models["b"].cancelled == 1
     assert rig.statistics.failures["CANCELED"] == 1
+    assert (rig.scheduler.inflight, rig.holds()) == (0, {0})
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_every_request_has_one_outcome_whatever_clients_and_steps_do(seed):
+    """Cancelled at any moment, failing at any step; nothing stays behind."""
+    rig, chance = Rig(DIAMOND), random.Random(seed)
+    tasks = []
+    for value in range(200):
+        tasks.append(rig.ask(value))
+        model = rig.models[chance.choice("abcd")]
+        model.error = BackendError("no") if chance.random() < 0.1 else None
+        gate = rig.models[chance.choice("abcd")].gate
+        gate.clear() if chance.random() < 0.3 else gate.set()
+        if chance.random() < 0.3:
+            chance.choice(tasks).cancel()
+        await asyncio.sleep(0)
+    for model in rig.models.values():
+        model.gate.set()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+
+    good = [(v, one) for v, one in enumerate(results) if isinstance(one, InferResponse)]
+    assert good
+    for value, one in good:
+        assert one.outputs[0].array().tolist() == [[2 * value + 5] * 2]
+    assert all(
+        isinstance(one, InferResponse | BackendError | asyncio.CancelledError) for one in results
+    )
+    assert rig.statistics.success.count == len(good)
     assert (rig.scheduler.inflight, rig.holds()) == (0, {0})
 
 
