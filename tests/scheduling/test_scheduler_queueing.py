@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import random
 import weakref
 
 import pytest
@@ -204,6 +205,37 @@ async def test_a_request_that_left_the_queue_is_let_go_at_once(rigs, timeout_us)
     assert tensor() is None
     rig.instance.open()
     assert await first == 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_every_request_has_one_outcome(rigs, seed):
+    """Whatever its priority and timeout, whoever goes away, and however full the queue is."""
+    chosen = random.Random(seed)
+    limits = QueuePolicy(max_size=20, allow_override=True, delays=chosen.random() < 0.5)
+    priorities = PriorityPolicy(3, 2, QueuePolicy(timeout_ns=SOON_NS), {1: limits, 3: limits})
+    delay_ns = chosen.choice([0, 1000])
+    rig = rigs(policy=BatchPolicy(4, True, delay_ns, priorities=priorities), instances=2)
+    tasks = []
+    for value in range(300):
+        fields = {"priority": chosen.randrange(5), "timeout_us": chosen.choice([0, 1, 500])}
+        tasks.append(rig.start(value, **fields))
+        if chosen.random() < 0.1:
+            await asyncio.sleep(0)
+            chosen.choice(tasks[-20:]).cancel()
+    await asyncio.sleep(0)
+    await asyncio.wait_for(rig.scheduler.drain(), 10)
+    await asyncio.wait(tasks, timeout=10)
+
+    for value, task in enumerate(tasks):
+        assert task.done()
+        if not task.cancelled():
+            failure = task.exception()
+            assert failure is None or isinstance(failure, QueueFull | QueueTimeout)
+            assert failure or task.result() == value + 1
+    statistics = rig.statistics
+    assert statistics.success.count + statistics.fail.count == len(tasks)
+    assert statistics.pending == 0
+    assert max(size for instance in rig.instances for size in instance.sizes) <= 4
 
 
 class TestOrder:
