@@ -20,12 +20,13 @@ CPU, GPU = ModelInstanceGroupKind.CPU, ModelInstanceGroupKind.GPU
 def _plan(make_context):
     """Return a function that plans a session for a model with these parameters."""
 
-    def plan(parameters=None, settings=None, kind=CPU, device_id=0, **fields):
+    def plan(parameters=None, settings=None, kind=CPU, device_id=0, weights=1 << 20, **fields):
         given = {k: ModelParameter(string_value=v) for k, v in (parameters or {}).items()}
         context = make_context(parameters=given, **fields)
         path = context.version_directory / "model.onnx"
         if not path.exists():
             path.write_bytes(b"x")
+        (context.version_directory / "weights.bin").write_bytes(bytes(weights))
         return plan_session(context, settings or {}, kind, device_id, 6)
 
     return plan
@@ -38,6 +39,11 @@ class TestThreads:
         """An operator uses the CPUs there are."""
         assert plan().intra_op_threads == 6
         assert plan().inter_op_threads == 0
+
+    @pytest.mark.parametrize(("weights", "threads"), [((64 << 10) - 2, 1), ((64 << 10) - 1, 6)])
+    def test_a_tiny_model_has_one(self, plan, weights, threads):
+        """All files of the version count, since weights may lie beside the graph."""
+        assert plan(weights=weights).intra_op_threads == threads
 
     def test_model_beats_backend(self, plan):
         """The model's own count beats --backend-config, which beats the default."""
