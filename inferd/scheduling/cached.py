@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Final, Protocol
 
-from inferd.errors import BackendError, InferdError, QueueFull, QueueTimeout
+from inferd.errors import InferdError, QueueTimeout
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.cache import ResponseCache
 from inferd.scheduling.kept_response import KeptResponse, digest, kept_bytes, nbytes
+from inferd.scheduling.settlement import failure_reason
 from inferd.scheduling.statistics import ModelStatistics
 
 LARGE_BYTES: Final = 1 << 20
@@ -154,7 +155,7 @@ class CachedScheduler:
             self._record_failure(request, "CANCELED")
             raise
         except InferdError as error:
-            self._record_failure(request, _reason(error))
+            self._record_failure(request, failure_reason(error))
             raise
         self._record_hit(request, start_ns)
         return kept
@@ -210,9 +211,3 @@ def _keep(response: InferResponse, cache: ResponseCache[KeptResponse]) -> tuple[
     """Return a response to keep and its bytes; copied only when the cache has room for it."""
     size = kept_bytes(response)
     return KeptResponse(response, owned=cache.fits(size)), size
-
-
-def _reason(error: InferdError) -> str:
-    if isinstance(error, BackendError):
-        return "BACKEND"
-    return "REJECTED" if isinstance(error, QueueFull) else "OTHER"

@@ -11,11 +11,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from inferd.errors import BackendError, InferdError, QueueFull, QueueTimeout, ShuttingDown
+from inferd.errors import InferdError, ShuttingDown
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.signature import Signature
 from inferd.scheduling.ensemble import EnsemblePlan, EnsembleRun, Step
 from inferd.scheduling.holds import Holds
+from inferd.scheduling.settlement import failure_reason
 from inferd.scheduling.statistics import ModelStatistics
 
 
@@ -113,7 +114,7 @@ class EnsembleScheduler:
         except BaseException as error:
             now_ns = time.monotonic_ns()
             self._statistics.record_failure(
-                _reason(error), now_ns - (request.received_ns or start_ns)
+                failure_reason(error), now_ns - (request.received_ns or start_ns)
             )
             if isinstance(error, InferdError):
                 raise self._named(error) from error
@@ -254,12 +255,3 @@ class _Execution:
         response = await (model.scheduler if nested is None else nested).infer(request)
         rows = request.batch_size if model.signature.batches else 0
         return self._run.complete(step, response.outputs, rows)
-
-
-def _reason(error: BaseException) -> str:
-    """Return under which reason a failure is counted."""
-    if isinstance(error, asyncio.CancelledError):
-        return "CANCELED"
-    if isinstance(error, QueueFull | QueueTimeout):
-        return "REJECTED"
-    return "BACKEND" if isinstance(error, BackendError) else "OTHER"

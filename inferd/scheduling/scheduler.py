@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from inferd.backend import Instance
-from inferd.errors import BackendError, InferdError, QueueFull, QueueTimeout, ShuttingDown
+from inferd.errors import QueueFull, QueueTimeout, ShuttingDown
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.assembly import Assembler
 from inferd.scheduling.batcher import Batcher, Dispatch, WaitUntil
@@ -21,6 +21,7 @@ from inferd.scheduling.execution import Answer, Execution, execute
 from inferd.scheduling.inline import InlinePolicy
 from inferd.scheduling.ordering import ArrivalOrder
 from inferd.scheduling.policy import BatchPolicy
+from inferd.scheduling.settlement import record_failure, settle
 from inferd.scheduling.statistics import ModelStatistics
 from inferd.scheduling.threads import Completions, InstanceThread
 
@@ -166,7 +167,7 @@ class Scheduler:
         """Queue a request after all once what can leave the queue has left, or refuse it."""
         self._pump()
         if self._batcher.add(pending) is not None:
-            self._record_failure(pending, "REJECTED", time.monotonic_ns())
+            record_failure(self._statistics, pending, "REJECTED", time.monotonic_ns())
             raise QueueFull("Exceeds maximum queue size")
 
     async def drain(self) -> None:
@@ -192,7 +193,7 @@ class Scheduler:
         if not self._batcher.discard(pending):
             return
         self._statistics.pending -= 1
-        self._record_failure(pending, "CANCELED", time.monotonic_ns())
+        record_failure(self._statistics, pending, "CANCELED", time.monotonic_ns())
         if self._order is not None:
             self._settle_all(self._order.drop(pending))
         self._note_idle()
@@ -273,49 +274,21 @@ class Scheduler:
                 infer_ns,
                 done.end_ns - done.executed_ns,
             )
-        conclude = self._settle if self._order is None else self._conclude
         for pending, answer in zip(batch, done.answers, strict=True):
-            conclude(pending, answer, done)
+            self._conclude(pending, answer, done)
         self._note_idle()
 
     def _conclude(self, pending: Pending, answer: Answer, done: Execution) -> None:
         """Settle a request, in its turn where the order is preserved."""
         if self._order is None:
-            self._settle(pending, answer, done)
+            settle(self._statistics, pending, answer, done)
         else:
             self._settle_all(self._order.answer(pending, (answer, done)))
 
     def _settle_all(self, released: list[tuple[Pending, tuple[Answer, Execution]]]) -> None:
         for pending, (answer, done) in released:
-            self._settle(pending, answer, done)
-
-    def _settle(self, pending: Pending, answer: Answer, done: Execution) -> None:
-        future = pending.future
-        if future.done():
-            self._record_failure(pending, "CANCELED", done.end_ns)
-        elif isinstance(answer, InferdError):
-            self._record_failure(pending, _reason(answer), done.end_ns)
-            future.set_exception(answer)
-        else:
-            self._statistics.record_success(
-                done.end_ns - (pending.request.received_ns or pending.enqueued_ns),
-                done.start_ns - pending.enqueued_ns,
-                done.gathered_ns - done.start_ns,
-                done.executed_ns - done.gathered_ns,
-                done.end_ns - done.executed_ns,
-            )
-            future.set_result(answer)
-
-    def _record_failure(self, pending: Pending, reason: str, end_ns: int) -> None:
-        started = pending.request.received_ns or pending.enqueued_ns
-        self._statistics.record_failure(reason, end_ns - started)
+            settle(self._statistics, pending, answer, done)
 
     def _note_idle(self) -> None:
         if len(self._free) == len(self._workers) and not len(self._batcher):
             self._idle.set()
-
-
-def _reason(error: InferdError) -> str:
-    if isinstance(error, BackendError):
-        return "BACKEND"
-    return "REJECTED" if isinstance(error, QueueTimeout) else "OTHER"

@@ -13,14 +13,15 @@ from functools import partial
 from typing import Final
 
 from inferd.backend import Instance
-from inferd.errors import BackendError, InferdError, QueueTimeout, ShuttingDown
+from inferd.errors import QueueTimeout, ShuttingDown
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.batcher import WaitUntil
-from inferd.scheduling.execution import Answer, Execution, execute
+from inferd.scheduling.execution import Execution, execute
 from inferd.scheduling.inline import InlinePolicy
 from inferd.scheduling.sequence_assembly import SequenceAssembler
 from inferd.scheduling.sequence_rows import Execute, Row
 from inferd.scheduling.sequences import EXPIRED, SequenceTable
+from inferd.scheduling.settlement import record_failure, settle
 from inferd.scheduling.statistics import ModelStatistics
 from inferd.scheduling.threads import Completions, InstanceThread
 
@@ -183,7 +184,7 @@ class SequenceScheduler:
         if step.queued and self._table.discard(step):
             step.queued = False
             self._statistics.pending -= 1
-            self._record_failure(step, "CANCELED", time.monotonic_ns())
+            record_failure(self._statistics, step, "CANCELED", time.monotonic_ns())
             self._pump_soon()
             self._note_idle()
 
@@ -205,7 +206,7 @@ class SequenceScheduler:
         for step in self._table.expire(now_ns):
             step.queued = False
             self._statistics.pending -= 1
-            self._settle(step, QueueTimeout(EXPIRED), Execution(now_ns))
+            settle(self._statistics, step, QueueTimeout(EXPIRED), Execution(now_ns))
             self._note_idle()
 
     def _pump_soon(self) -> None:
@@ -274,37 +275,10 @@ class SequenceScheduler:
             )
         for row, answer in zip(rows, done.answers, strict=True):
             if row.ready:
-                self._settle(row.entry, answer, done)
+                settle(self._statistics, row.entry, answer, done)
         self._table.finish(rows, done.end_ns)
         self._note_idle()
-
-    def _settle(self, step: Step, answer: Answer, done: Execution) -> None:
-        future = step.future
-        if future.done():
-            self._record_failure(step, "CANCELED", done.end_ns)
-        elif isinstance(answer, InferdError):
-            self._record_failure(step, _reason(answer), done.end_ns)
-            future.set_exception(answer)
-        else:
-            self._statistics.record_success(
-                done.end_ns - (step.request.received_ns or step.enqueued_ns),
-                done.start_ns - step.enqueued_ns,
-                done.gathered_ns - done.start_ns,
-                done.executed_ns - done.gathered_ns,
-                done.end_ns - done.executed_ns,
-            )
-            future.set_result(answer)
-
-    def _record_failure(self, step: Step, reason: str, end_ns: int) -> None:
-        started = step.request.received_ns or step.enqueued_ns
-        self._statistics.record_failure(reason, end_ns - started)
 
     def _note_idle(self) -> None:
         if not self.inflight:
             self._idle.set()
-
-
-def _reason(error: InferdError) -> str:
-    if isinstance(error, BackendError):
-        return "BACKEND"
-    return "REJECTED" if isinstance(error, QueueTimeout) else "OTHER"

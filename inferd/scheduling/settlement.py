@@ -1,0 +1,57 @@
+"""
+How a request ends: its future gets the one outcome it has, and the statistics count it.
+
+Shared by every scheduler, so that a failure is counted under the same reason whoever
+met it.
+"""
+
+import asyncio
+from typing import Protocol
+
+from inferd.errors import BackendError, InferdError, QueueFull, QueueTimeout
+from inferd.protocol.messages import InferRequest, InferResponse
+from inferd.scheduling.execution import Answer, Execution
+from inferd.scheduling.statistics import ModelStatistics
+
+
+class Waiting(Protocol):
+    """A request somebody waits for."""
+
+    request: InferRequest
+    enqueued_ns: int
+    """When it was queued, monotonic."""
+    future: "asyncio.Future[InferResponse]"
+
+
+def settle(statistics: ModelStatistics, waiting: Waiting, answer: Answer, done: Execution) -> None:
+    """Give a request its answer and count it; a client that is gone is counted as cancelled."""
+    future = waiting.future
+    if future.done():
+        record_failure(statistics, waiting, "CANCELED", done.end_ns)
+    elif isinstance(answer, InferdError):
+        record_failure(statistics, waiting, failure_reason(answer), done.end_ns)
+        future.set_exception(answer)
+    else:
+        statistics.record_success(
+            done.end_ns - (waiting.request.received_ns or waiting.enqueued_ns),
+            done.start_ns - waiting.enqueued_ns,
+            done.gathered_ns - done.start_ns,
+            done.executed_ns - done.gathered_ns,
+            done.end_ns - done.executed_ns,
+        )
+        future.set_result(answer)
+
+
+def record_failure(statistics: ModelStatistics, waiting: Waiting, reason: str, end_ns: int) -> None:
+    """Count a failed request; its time runs from its arrival."""
+    started_ns = waiting.request.received_ns or waiting.enqueued_ns
+    statistics.record_failure(reason, end_ns - started_ns)
+
+
+def failure_reason(error: BaseException) -> str:
+    """Return under which of the failure counter's reasons an error is counted."""
+    if isinstance(error, asyncio.CancelledError):
+        return "CANCELED"
+    if isinstance(error, QueueFull | QueueTimeout):
+        return "REJECTED"
+    return "BACKEND" if isinstance(error, BackendError) else "OTHER"

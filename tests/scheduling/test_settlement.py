@@ -1,0 +1,81 @@
+"""Every outcome reaches its client and is counted once, under the right reason."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from inferd.errors import BackendError, InvalidRequest, QueueFull, QueueTimeout
+from inferd.protocol.messages import InferRequest, InferResponse
+from inferd.scheduling.execution import Execution
+from inferd.scheduling.settlement import failure_reason, record_failure, settle
+from inferd.scheduling.statistics import Duration, ModelStatistics
+
+
+@pytest.fixture(name="waiting")
+async def _waiting():
+    """A request that arrived at 10 and was queued at 20."""
+    future = asyncio.get_running_loop().create_future()
+    request = InferRequest("m", {}, received_ns=10)
+    return SimpleNamespace(request=request, enqueued_ns=20, future=future)
+
+
+def execution():
+    """An execution with a stamp every 10 ns from 30 to 60."""
+    done = Execution(30)
+    done.gathered_ns, done.executed_ns, done.end_ns = 40, 50, 60
+    return done
+
+
+async def test_an_answer_is_delivered_and_its_times_counted(waiting):
+    """From the arrival, not from the queue."""
+    statistics, response = ModelStatistics(), InferResponse("m", "1", [])
+    settle(statistics, waiting, response, execution())
+
+    assert await waiting.future is response
+    assert (statistics.success, statistics.queue) == (Duration(1, 50), Duration(1, 10))
+    assert statistics.compute_infer == Duration(1, 10)
+
+
+async def test_an_error_is_delivered_and_counted(waiting):
+    """With the reason of its class."""
+    statistics = ModelStatistics()
+    settle(statistics, waiting, BackendError("no"), execution())
+
+    with pytest.raises(BackendError, match="no"):
+        await waiting.future
+    assert (statistics.failures["BACKEND"], statistics.fail) == (1, Duration(1, 50))
+
+
+async def test_a_client_that_is_gone_is_not_settled_again(waiting):
+    """Its answer is dropped, and nobody else is disturbed."""
+    statistics = ModelStatistics()
+    waiting.future.cancel()
+    settle(statistics, waiting, InferResponse("m", "1", []), execution())
+
+    assert (statistics.failures["CANCELED"], statistics.success.count) == (1, 0)
+
+
+async def test_a_request_without_an_arrival_counts_from_the_queue(waiting):
+    """Requests made inside the server have no frontend that stamps them."""
+    statistics = ModelStatistics()
+    waiting.request.received_ns = 0
+    record_failure(statistics, waiting, "OTHER", 60)
+
+    assert statistics.fail == Duration(1, 40)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (asyncio.CancelledError(), "CANCELED"),
+        (QueueFull("x"), "REJECTED"),
+        (QueueTimeout("x"), "REJECTED"),
+        (BackendError("x"), "BACKEND"),
+        (InvalidRequest("x"), "OTHER"),
+        (ValueError("x"), "OTHER"),
+    ],
+)
+def test_the_reason_of_a_failure(error, reason):
+    """As Triton's ``reason`` label has it."""
+    assert failure_reason(error) == reason
