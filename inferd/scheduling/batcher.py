@@ -8,7 +8,7 @@ or through ``expire``; ``test_every_entry_leaves_exactly_once`` holds it to that
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 from inferd.scheduling.policy import BatchPolicy
 from inferd.scheduling.queue import FifoQueue, Full, PriorityQueue, Waiting
@@ -25,12 +25,20 @@ class Entry(Waiting, Protocol):
 
 E = TypeVar("E", bound=Entry)
 
+CloseReason = Literal["full", "preferred", "delay", "idle", "shape", "deadline"]
+"""
+Why a batch took no more requests: it held what the model takes; it had a preferred size; its
+oldest request had waited for the queue delay; an instance was idle and nothing else waited;
+the next request has another shape; a request's deadline left no time to wait for others.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Dispatch(Generic[E]):
     """Execute these entries as one batch, now."""
 
     entries: list[E]
+    reason: CloseReason = "idle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +103,22 @@ class Batcher(Generic[E]):
         if not queue:
             return IDLE
         if not policy.combines:
-            return Dispatch(queue.take(1))
+            return Dispatch(queue.take(1), "full")
         count, preferred, closed = self._scan()
-        if not policy.max_queue_delay_ns:
-            return Dispatch(queue.take(preferred or count))
-        due_ns = queue.oldest_ns() + policy.max_queue_delay_ns
-        if now_ns >= due_ns:
-            return Dispatch(queue.take(count))
-        if preferred or closed:
-            return Dispatch(queue.take(preferred or count))
+        waits = policy.max_queue_delay_ns > 0
+        due_ns = queue.oldest_ns() + policy.max_queue_delay_ns if waits else now_ns
+        if waits and now_ns >= due_ns:
+            return Dispatch(queue.take(count), closed or "delay")
+        if preferred and (preferred < count or closed != "full"):
+            return Dispatch(queue.take(preferred), "preferred")
+        if closed or not waits:
+            return Dispatch(queue.take(count), closed or "idle")
         timeout_ns = queue.next_timeout_ns()
         return WaitUntil(due_ns if timeout_ns is None else min(due_ns, timeout_ns))
 
-    def _scan(self) -> tuple[int, int, bool]:
+    def _scan(self) -> tuple[int, int, CloseReason | None]:
         """
-        Return (entries that fit, entries up to the largest preferred size, closed).
+        Return (entries that fit, entries up to the largest preferred size, why no more fit).
 
         A full batch is as good as a preferred one.
         """
@@ -120,12 +129,14 @@ class Batcher(Generic[E]):
             more = rows + (entry.rows or 1)
             if not count:
                 shape_key = entry.shape_key
-            elif more > limit or entry.shape_key != shape_key:
-                return count, preferred, True
+            elif more > limit:
+                return count, preferred, "full"
+            elif entry.shape_key != shape_key:
+                return count, preferred, "shape"
             rows = more
             count += 1
             if rows in preferred_rows:
                 preferred = count
         if rows >= limit:
-            return count, count, True
-        return count, preferred, False
+            return count, count, "full"
+        return count, preferred, None

@@ -18,12 +18,11 @@ from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.assembly import Assembler
 from inferd.scheduling.batcher import Batcher, Dispatch, WaitUntil
 from inferd.scheduling.execution import Answer, Execution, execute
-from inferd.scheduling.inline import InlinePolicy
+from inferd.scheduling.instances import InstancePool, Seat
 from inferd.scheduling.ordering import ArrivalOrder
 from inferd.scheduling.policy import BatchPolicy
 from inferd.scheduling.settlement import record_failure, settle
 from inferd.scheduling.statistics import ModelStatistics
-from inferd.scheduling.threads import Completions, InstanceThread
 
 INLINE_BUDGET_NS: Final = 1_000_000
 """Inline executions yield to the event loop after this long, however long the queue is."""
@@ -58,16 +57,6 @@ class Pending:
         return self.request.timeout_us
 
 
-class Worker:
-    """An instance and its thread."""
-
-    __slots__ = ("instance", "thread")
-
-    def __init__(self, instance: Instance, thread: InstanceThread[Execution]) -> None:
-        self.instance = instance
-        self.thread = thread
-
-
 class Scheduler:
     """
     Queues, batches and executes the requests of one model version.
@@ -97,13 +86,7 @@ class Scheduler:
         )
         self._assembler = assembler
         self._statistics = statistics
-        self._inline = InlinePolicy()
-        self._completions: Completions[Execution] = Completions(self._loop)
-        self._workers = [
-            Worker(instance, InstanceThread(f"{name}_{index}", self._completions))
-            for index, instance in enumerate(instances)
-        ]
-        self._free = list(reversed(self._workers))
+        self._pool = InstancePool(instances, name=name)
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None
         self._accepting = True
@@ -113,12 +96,12 @@ class Scheduler:
     @property
     def inflight(self) -> int:
         """Requests queued plus batches executing."""
-        return len(self._batcher) + len(self._workers) - len(self._free)
+        return len(self._batcher) + self._pool.busy
 
     @property
     def runs_inline(self) -> bool:
         """Whether the model is fast enough to run on the event loop."""
-        return self._inline.inline
+        return self._pool.inline.inline
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """
@@ -159,7 +142,7 @@ class Scheduler:
         self._idle.clear()
         if self._order is not None:
             self._order.add(pending)
-        if self._free or self._times_out:
+        if self._pool.has_free or self._times_out:
             self._pump_soon()
         return pending
 
@@ -180,14 +163,7 @@ class Scheduler:
         await self.drain()
         if self._timer is not None:
             self._stop_timer()
-        for worker in self._workers:
-            worker.thread.stop()
-        self._completions.close()
-        await asyncio.to_thread(self._close_instances)
-
-    def _close_instances(self) -> None:
-        for worker in self._workers:
-            worker.instance.close()
+        await self._pool.close()
 
     def _cancel(self, pending: Pending) -> None:
         if not self._batcher.discard(pending):
@@ -211,17 +187,19 @@ class Scheduler:
         yield_ns = now_ns + INLINE_BUDGET_NS
         if self._times_out:
             self._reject_expired(now_ns)
-        while self._free:
+        while (seat := self._pool.take()) is not None:
             decision = self._batcher.decide(now_ns)
             if isinstance(decision, Dispatch):
-                self._start(self._free.pop(), decision.entries)
+                self._start(seat, decision.entries)
                 now_ns = time.monotonic_ns()
                 if self._times_out:
                     self._reject_expired(now_ns)
                 if now_ns < yield_ns:
                     continue
                 self._pump_soon()
-            elif isinstance(decision, WaitUntil):
+                return
+            self._pool.give_back(seat)
+            if isinstance(decision, WaitUntil):
                 self._start_timer(decision.at_ns, now_ns)
             return
         timeout_ns = self._batcher.next_timeout_ns()
@@ -245,28 +223,28 @@ class Scheduler:
             self._conclude(pending, QueueTimeout("Request timeout expired"), Execution(now_ns))
         self._note_idle()
 
-    def _start(self, worker: Worker, batch: list[Pending]) -> None:
+    def _start(self, seat: Seat, batch: list[Pending]) -> None:
         statistics = self._statistics
         statistics.pending -= len(batch)
         statistics.last_inference_ms = time.time_ns() // 1_000_000
         requests = [pending.request for pending in batch]
-        if self._inline.inline:
-            self._finish(worker, batch, execute(worker.instance, self._assembler, requests))
+        if self._pool.inline.inline:
+            self._finish(seat, batch, execute(seat.instance, self._assembler, requests))
             return
-        worker.thread.run(
-            partial(execute, worker.instance, self._assembler, requests),
-            partial(self._finish_and_pump, worker, batch),
+        seat.thread.run(
+            partial(execute, seat.instance, self._assembler, requests),
+            partial(self._finish_and_pump, seat, batch),
         )
 
-    def _finish_and_pump(self, worker: Worker, batch: list[Pending], done: Execution) -> None:
-        self._finish(worker, batch, done)
+    def _finish_and_pump(self, seat: Seat, batch: list[Pending], done: Execution) -> None:
+        self._finish(seat, batch, done)
         if len(self._batcher):
             self._pump()
 
-    def _finish(self, worker: Worker, batch: list[Pending], done: Execution) -> None:
-        self._free.append(worker)
+    def _finish(self, seat: Seat, batch: list[Pending], done: Execution) -> None:
+        self._pool.give_back(seat)
         infer_ns = done.executed_ns - done.gathered_ns
-        self._inline.observe(infer_ns)
+        self._pool.inline.observe(infer_ns)
         if done.size:
             self._statistics.record_execution(
                 done.size,
@@ -290,5 +268,5 @@ class Scheduler:
             settle(self._statistics, pending, answer, done)
 
     def _note_idle(self) -> None:
-        if len(self._free) == len(self._workers) and not len(self._batcher):
+        if not self._pool.busy and not len(self._batcher):
             self._idle.set()

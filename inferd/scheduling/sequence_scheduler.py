@@ -17,13 +17,12 @@ from inferd.errors import QueueTimeout, ShuttingDown
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.batcher import WaitUntil
 from inferd.scheduling.execution import Execution, execute
-from inferd.scheduling.inline import InlinePolicy
+from inferd.scheduling.instances import InstancePool, Seat
 from inferd.scheduling.sequence_assembly import SequenceAssembler
 from inferd.scheduling.sequence_rows import Execute, Row
 from inferd.scheduling.sequences import EXPIRED, SequenceTable
 from inferd.scheduling.settlement import record_failure, settle
 from inferd.scheduling.statistics import ModelStatistics
-from inferd.scheduling.threads import Completions, InstanceThread
 
 logger = logging.getLogger(__name__)
 
@@ -49,18 +48,6 @@ class Step:
         self.future = future
         self.discarded = False
         self.queued = True
-
-
-class _Worker:
-    """An instance, its thread, and whether it executes."""
-
-    __slots__ = ("busy", "instance", "lane", "thread")
-
-    def __init__(self, lane: int, instance: Instance, thread: InstanceThread[Execution]) -> None:
-        self.lane = lane
-        self.instance = instance
-        self.thread = thread
-        self.busy = False
 
 
 class SequenceScheduler:
@@ -89,12 +76,7 @@ class SequenceScheduler:
         self._assembler = assembler
         self._statistics = statistics
         self._name = name
-        self._inline = InlinePolicy()
-        self._completions: Completions[Execution] = Completions(self._loop)
-        self._workers = [
-            _Worker(lane, instance, InstanceThread(f"{name}_{lane}", self._completions))
-            for lane, instance in enumerate(instances)
-        ]
+        self._pool = InstancePool(instances, name=name)
         self._pumping = False
         self._pump_timer: asyncio.TimerHandle | None = None
         self._expiry_timer: asyncio.TimerHandle | None = None
@@ -105,12 +87,12 @@ class SequenceScheduler:
     @property
     def inflight(self) -> int:
         """Requests queued plus batches executing."""
-        return self._table.queued + sum(worker.busy for worker in self._workers)
+        return self._table.queued + self._pool.busy
 
     @property
     def runs_inline(self) -> bool:
         """Whether the model is fast enough to run on the event loop."""
-        return self._inline.inline
+        return self._pool.inline.inline
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """
@@ -171,14 +153,7 @@ class SequenceScheduler:
         for timer in (self._pump_timer, self._expiry_timer):
             if timer is not None:
                 timer.cancel()
-        for worker in self._workers:
-            worker.thread.stop()
-        self._completions.close()
-        await asyncio.to_thread(self._close_instances)
-
-    def _close_instances(self) -> None:
-        for worker in self._workers:
-            worker.instance.close()
+        await self._pool.close()
 
     def _cancel(self, step: Step) -> None:
         if step.queued and self._table.discard(step):
@@ -220,52 +195,50 @@ class SequenceScheduler:
             self._pump_timer.cancel()
             self._pump_timer = None
         now_ns = time.monotonic_ns()
-        due_ns = [self._run_lane(worker, now_ns) for worker in self._workers if not worker.busy]
+        due_ns = [self._run_lane(seat, now_ns) for seat in self._pool.seats if not seat.busy]
         waits = [at_ns for at_ns in due_ns if at_ns is not None]
         if waits:
             self._pump_timer = self._loop.call_later((min(waits) - now_ns) / 1e9, self._pump)
 
-    def _run_lane(self, worker: _Worker, now_ns: int) -> int | None:
+    def _run_lane(self, seat: Seat, now_ns: int) -> int | None:
         """Execute what a free lane has; return when to look again if it waits for more."""
         yield_ns = now_ns + INLINE_BUDGET_NS
-        while not worker.busy:
-            decision = self._table.decide(worker.lane, now_ns)
-            if isinstance(decision, WaitUntil):
-                return decision.at_ns
+        while self._pool.take(seat) is not None:
+            decision = self._table.decide(seat.index, now_ns)
             if not isinstance(decision, Execute):
-                return None
-            self._start(worker, decision.rows)
+                self._pool.give_back(seat)
+                return decision.at_ns if isinstance(decision, WaitUntil) else None
+            self._start(seat, decision.rows)
             now_ns = time.monotonic_ns()
             if now_ns >= yield_ns:
                 self._pump_soon()
                 return None
         return None
 
-    def _start(self, worker: _Worker, rows: list[Row[Step]]) -> None:
+    def _start(self, seat: Seat, rows: list[Row[Step]]) -> None:
         for row in rows:
             row.entry.queued = False
         self._statistics.pending -= sum(row.ready for row in rows)
         self._statistics.last_inference_ms = time.time_ns() // 1_000_000
-        worker.busy = True
         bound = self._assembler.bind(rows)
-        if self._inline.inline:
-            self._finish(worker, rows, execute(worker.instance, bound, bound.requests))
+        if self._pool.inline.inline:
+            self._finish(seat, rows, execute(seat.instance, bound, bound.requests))
             return
-        worker.thread.run(
-            partial(execute, worker.instance, bound, bound.requests),
-            partial(self._finish_and_pump, worker, rows),
+        seat.thread.run(
+            partial(execute, seat.instance, bound, bound.requests),
+            partial(self._finish_and_pump, seat, rows),
         )
 
-    def _finish_and_pump(self, worker: _Worker, rows: list[Row[Step]], done: Execution) -> None:
-        self._finish(worker, rows, done)
+    def _finish_and_pump(self, seat: Seat, rows: list[Row[Step]], done: Execution) -> None:
+        self._finish(seat, rows, done)
         if self._table.queued:
             # Not at once: a client that waits for this answer gets its next request in.
             self._pump_soon()
 
-    def _finish(self, worker: _Worker, rows: list[Row[Step]], done: Execution) -> None:
-        worker.busy = False
+    def _finish(self, seat: Seat, rows: list[Row[Step]], done: Execution) -> None:
+        self._pool.give_back(seat)
         infer_ns = done.executed_ns - done.gathered_ns
-        self._inline.observe(infer_ns)
+        self._pool.inline.observe(infer_ns)
         if done.size:
             self._statistics.record_execution(
                 sum(row.ready for row in rows),

@@ -47,7 +47,7 @@ class TestWithoutDelay:
         queue = batcher()
         entries = filled(queue, Queued(), Queued(rows=2))
 
-        assert queue.decide(0) == Dispatch(entries)
+        assert queue.decide(0) == Dispatch(entries, "idle")
         assert isinstance(queue.decide(0), Idle)
 
     def test_a_batch_may_be_exactly_full(self):
@@ -55,30 +55,30 @@ class TestWithoutDelay:
         queue = batcher(max_rows=4)
         entries = filled(queue, Queued(rows=3), Queued(rows=1))
 
-        assert queue.decide(0) == Dispatch(entries)
+        assert queue.decide(0) == Dispatch(entries, "full")
 
     def test_one_row_more_waits_for_the_next_batch(self):
         """A batch never exceeds max_batch_size rows."""
         queue = batcher(max_rows=4)
         first, second = filled(queue, Queued(rows=3), Queued(rows=2))
 
-        assert queue.decide(0) == Dispatch([first])
-        assert queue.decide(0) == Dispatch([second])
+        assert queue.decide(0) == Dispatch([first], "full")
+        assert queue.decide(0) == Dispatch([second], "idle")
 
     def test_a_request_of_no_rows_counts_as_one(self):
         """Empty requests cannot make a batch endless."""
         queue = batcher(max_rows=2)
         entries = filled(queue, Queued(rows=0), Queued(rows=0), Queued(rows=0))
 
-        assert queue.decide(0) == Dispatch(entries[:2])
+        assert queue.decide(0) == Dispatch(entries[:2], "full")
 
     def test_the_largest_preferred_size_is_taken(self):
         """The rest is the next batch; nothing waits."""
         queue = batcher(max_rows=8, preferred=(2, 4))
         entries = filled(queue, *(Queued() for _ in range(5)))
 
-        assert queue.decide(0) == Dispatch(entries[:4])
-        assert queue.decide(0) == Dispatch(entries[4:])
+        assert queue.decide(0) == Dispatch(entries[:4], "preferred")
+        assert queue.decide(0) == Dispatch(entries[4:], "idle")
 
     def test_another_shape_closes_the_batch(self):
         """Requests of different shapes never mix, and keep their order."""
@@ -86,9 +86,9 @@ class TestWithoutDelay:
         a, b, c = filled(queue, Queued(shape_key=1), Queued(shape_key=2), Queued(shape_key=1))
 
         assert [queue.decide(0) for _ in range(3)] == [
-            Dispatch([a]),
-            Dispatch([b]),
-            Dispatch([c]),
+            Dispatch([a], "shape"),
+            Dispatch([b], "shape"),
+            Dispatch([c], "idle"),
         ]
 
     def test_a_model_without_dynamic_batching_gets_one_request_at_a_time(self):
@@ -96,7 +96,10 @@ class TestWithoutDelay:
         queue = batcher(combines=False)
         first, second = filled(queue, Queued(), Queued())
 
-        assert [queue.decide(0), queue.decide(0)] == [Dispatch([first]), Dispatch([second])]
+        assert [queue.decide(0), queue.decide(0)] == [
+            Dispatch([first], "full"),
+            Dispatch([second], "full"),
+        ]
 
 
 class TestWithDelay:
@@ -115,28 +118,28 @@ class TestWithDelay:
         entries = filled(queue, Queued(enqueued_ns=1 * MS))
 
         assert queue.decide(6 * MS - 1) == WaitUntil(6 * MS)
-        assert queue.decide(6 * MS) == Dispatch(entries)
+        assert queue.decide(6 * MS) == Dispatch(entries, "delay")
 
     def test_a_full_batch_does_not_wait(self):
         """Waiting could not make it larger."""
         queue = batcher(max_rows=2, delay_ns=5 * MS)
         entries = filled(queue, Queued(), Queued())
 
-        assert queue.decide(0) == Dispatch(entries)
+        assert queue.decide(0) == Dispatch(entries, "full")
 
     def test_a_request_that_does_not_fit_ends_the_wait(self):
         """The batch in front is as large as it will get."""
         queue = batcher(max_rows=4, delay_ns=5 * MS)
         first, _ = filled(queue, Queued(rows=3), Queued(rows=2))
 
-        assert queue.decide(0) == Dispatch([first])
+        assert queue.decide(0) == Dispatch([first], "full")
 
     def test_a_preferred_size_does_not_wait(self):
         """Reaching a preferred size dispatches the largest one reached."""
         queue = batcher(max_rows=8, delay_ns=5 * MS, preferred=(2, 4))
         entries = filled(queue, *(Queued() for _ in range(5)))
 
-        assert queue.decide(0) == Dispatch(entries[:4])
+        assert queue.decide(0) == Dispatch(entries[:4], "preferred")
         assert queue.decide(0) == WaitUntil(5 * MS)
 
     def test_a_full_batch_is_preferred(self):
@@ -144,22 +147,22 @@ class TestWithDelay:
         queue = batcher(max_rows=4, delay_ns=5 * MS, preferred=(2,))
         entries = filled(queue, *(Queued() for _ in range(4)))
 
-        assert queue.decide(0) == Dispatch(entries)
+        assert queue.decide(0) == Dispatch(entries, "full")
 
     def test_a_preferred_size_is_chosen_before_another_shape(self):
         """What is left over goes by itself."""
         queue = batcher(max_rows=8, delay_ns=5 * MS, preferred=(2,))
         a, b, c, _ = filled(queue, Queued(), Queued(), Queued(), Queued(shape_key=1))
 
-        assert queue.decide(0) == Dispatch([a, b])
-        assert queue.decide(0) == Dispatch([c])
+        assert queue.decide(0) == Dispatch([a, b], "preferred")
+        assert queue.decide(0) == Dispatch([c], "shape")
 
     def test_a_due_batch_takes_more_than_the_preferred_size(self):
         """Once the delay is over nothing is held back."""
         queue = batcher(max_rows=8, delay_ns=5 * MS, preferred=(2,))
         entries = filled(queue, Queued(), Queued(), Queued())
 
-        assert queue.decide(5 * MS) == Dispatch(entries)
+        assert queue.decide(5 * MS) == Dispatch(entries, "delay")
 
 
 class TestDiscard:
@@ -204,7 +207,7 @@ class TestDiscard:
         first, second, third = filled(queue, Queued(), Queued(), Queued())
         queue.discard(second)
 
-        assert queue.decide(0) == Dispatch([first, third])
+        assert queue.decide(0) == Dispatch([first, third], "full")
 
 
 class TestPriorities:
@@ -215,7 +218,7 @@ class TestPriorities:
         queue = batcher(max_rows=3, priorities=PriorityPolicy(2, 2))
         low, low2, high, high2 = filled(queue, *(Queued(priority=p) for p in (2, 2, 1, 1)))
 
-        assert queue.decide(0) == Dispatch([high, high2, low])
+        assert queue.decide(0) == Dispatch([high, high2, low], "full")
         assert queue.decide(0) == Dispatch([low2])
 
     def test_the_delay_counts_from_the_oldest_of_any_level(self):

@@ -1,0 +1,101 @@
+"""
+The instances of one model version: which are free, each one's thread, and their end.
+
+Both schedulers take a seat here before they execute and give it back afterwards; which
+requests it is for is their business.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from inferd.backend import Instance
+from inferd.scheduling.execution import Execution
+from inferd.scheduling.inline import InlinePolicy
+from inferd.scheduling.threads import Completions, InstanceThread
+
+
+class Seat:
+    """
+    An instance and its thread.
+
+    Attributes:
+        index: Its place among the version's instances.
+        instance: The backend's object.
+        thread: Where it executes unless the model runs inline.
+        busy: Whether it is taken.
+    """
+
+    __slots__ = ("busy", "index", "instance", "thread")
+
+    def __init__(self, index: int, instance: Instance, thread: InstanceThread[Execution]) -> None:
+        self.index = index
+        self.instance = instance
+        self.thread = thread
+        self.busy = False
+
+
+class InstancePool:
+    """
+    The instances of one model version.
+
+    Args:
+        instances: The instances; closed by :meth:`close`.
+        name: Name prefix of their threads.
+
+    Attributes:
+        seats: One per instance.
+        inline: Whether executions run on the event loop.
+        busy: How many instances execute.
+    """
+
+    __slots__ = ("_completions", "_free", "busy", "inline", "seats")
+
+    def __init__(self, instances: Sequence[Instance], *, name: str) -> None:
+        self._completions: Completions[Execution] = Completions(asyncio.get_running_loop())
+        self.inline = InlinePolicy()
+        self.seats = [
+            Seat(index, instance, InstanceThread(f"{name}_{index}", self._completions))
+            for index, instance in enumerate(instances)
+        ]
+        self._free = list(reversed(self.seats))
+        self.busy = 0
+
+    @property
+    def has_free(self) -> bool:
+        """Whether :meth:`take` would return a seat."""
+        return bool(self._free)
+
+    def take(self, seat: Seat | None = None) -> Seat | None:
+        """
+        Take a free seat, or the given one; ``None`` when there is none.
+
+        Whoever takes one gives it back with :meth:`give_back`, once.
+        """
+        if seat is None:
+            if not self._free:
+                return None
+            seat = self._free.pop()
+        elif seat.busy:
+            return None
+        else:
+            self._free.remove(seat)
+        seat.busy = True
+        self.busy += 1
+        return seat
+
+    def give_back(self, seat: Seat) -> None:
+        """Note that a seat is free again."""
+        seat.busy = False
+        self.busy -= 1
+        self._free.append(seat)
+
+    async def close(self) -> None:
+        """Free the instances, none of which executes; on a thread, since that may block."""
+        for seat in self.seats:
+            seat.thread.stop()
+        self._completions.close()
+        await asyncio.to_thread(self._close_instances)
+
+    def _close_instances(self) -> None:
+        for seat in self.seats:
+            seat.instance.close()
