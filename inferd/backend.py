@@ -39,6 +39,7 @@ __all__ = [
     "ModelContext",
     "ModelInstanceGroupKind",
     "Placement",
+    "ResponseSender",
 ]
 
 API_VERSION = 1
@@ -94,6 +95,62 @@ class Placement:
     device_id: int = 0
 
 
+class ResponseSender(ABC):
+    """
+    Sends the responses of one request of a decoupled model; usable from any thread.
+
+    It may be kept after :meth:`Instance.execute` has returned: the request is over once its
+    final response was sent, and the instance may have executed other requests by then. A
+    sender that is dropped before that ends its request with an error.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def is_cancelled(self) -> bool:
+        """Whether nobody waits for more; what is sent then is dropped."""
+
+    @property
+    @abstractmethod
+    def has_room(self) -> bool:
+        """Whether :meth:`send` would return at once."""
+
+    @abstractmethod
+    def send(
+        self,
+        outputs: Mapping[str, Array],
+        *,
+        parameters: dict[str, ParameterValue] | None = None,
+        final: bool = False,
+    ) -> bool:
+        """
+        Send one response; waits while the client has not taken the ones before it.
+
+        Args:
+            outputs: Output name -> array of the datatype the config declares, with the batch
+                dimension if the model batches. Outputs may be left out, and those the client
+                did not ask for are not sent. The arrays must stay valid and unchanged.
+            parameters: The response's parameters.
+            final: Whether it is the last one.
+
+        Returns:
+            ``False`` when the client is gone and the response was dropped.
+
+        Raises:
+            BackendError: The final response was sent before, or an output is not what the
+                config declares.
+        """
+
+    @abstractmethod
+    def fail(self, error: InferdError, *, final: bool = True) -> bool:
+        """Send an error in place of a response; returns and raises as :meth:`send`."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Say that there are no more responses; does nothing after the final one."""
+
+
 class Batch:
     """
     The requests one execution answers, gathered into one tensor per input.
@@ -107,9 +164,20 @@ class Batch:
         output_names: The outputs to return, in this order.
         size: Rows in the batch; 1 for a model that does not batch.
         requests: The requests in row order; ``requests[i].batch_size`` rows each.
+        senders: One per request if the model is decoupled
+            (``model_transaction_policy.decoupled``), else empty.
     """
 
-    __slots__ = ("failures", "inputs", "output_names", "parameters", "requests", "size")
+    __slots__ = (
+        "failures",
+        "inputs",
+        "output_names",
+        "parameters",
+        "requests",
+        "rescheduled",
+        "senders",
+        "size",
+    )
 
     def __init__(
         self,
@@ -124,6 +192,8 @@ class Batch:
         self.requests = requests
         self.failures: dict[int, InferdError] | None = None
         self.parameters: dict[int, dict[str, ParameterValue]] | None = None
+        self.senders: Sequence[ResponseSender] = ()
+        self.rescheduled: set[int] | None = None
 
     def fail(self, index: int, error: InferdError) -> None:
         """Answer request ``index`` with an error; its rows of the outputs are ignored."""
@@ -136,6 +206,19 @@ class Batch:
         if self.parameters is None:
             self.parameters = {}
         self.parameters[index] = parameters
+
+    def reschedule(self, index: int) -> None:
+        """
+        Execute request ``index`` again in a later batch; its rows of the outputs are not sent.
+
+        For models with ``sequence_batching { iterative_sequence: true }``; the request of any
+        other model fails. A request whose client is gone is not executed again.
+        """
+        if not 0 <= index < len(self.requests):
+            raise BackendError(f"there is no request {index} in a batch of {len(self.requests)}")
+        if self.rescheduled is None:
+            self.rescheduled = set()
+        self.rescheduled.add(index)
 
 
 class Instance(ABC):
@@ -151,6 +234,8 @@ class Instance(ABC):
             datatypes the config declares and, for a model that batches, ``batch.size``
             rows each. ``BYTES`` may hold :class:`bytes` or :class:`str`. The arrays must
             stay valid and unchanged after the call; they are sent without a copy.
+            For a decoupled model, nothing when ``batch.senders`` answer; otherwise every
+            request gets its part as the one, final response.
 
         Raises:
             BackendError: The whole batch failed. Any other exception is logged and

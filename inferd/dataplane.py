@@ -7,6 +7,7 @@ are the generated protocol messages, used as plain objects.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from inferd_kernels import KernelSet, reference
 from inferd_kernels.contract import TopKKernel
@@ -19,7 +20,8 @@ from inferd._generated.inference import (
     RepositoryIndexResponseModelIndex,
     ServerMetadataResponse,
 )
-from inferd.errors import InvalidRequest, NotFound, Unavailable
+from inferd.errors import DecoupledModel, InvalidRequest, NotFound, Unavailable
+from inferd.models.loaded import LoadedVersion
 from inferd.models.model_config import copy
 from inferd.models.records import ModelRecord
 from inferd.models.registry import ModelRegistry
@@ -29,6 +31,7 @@ from inferd.protocol.classification import classify
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.signature import Signature, TensorSpec
 from inferd.repository.catalog import Catalog
+from inferd.scheduling.replies import MappedReplies, OneReply, ReplySource
 
 EXTENSIONS = (
     "classification",
@@ -187,21 +190,58 @@ class DataPlane:
             Unavailable: It does not serve now.
             InvalidRequest: The request does not match the model.
             BackendError: The execution failed.
+            DecoupledModel: The model answers through :meth:`stream`.
         """
         loaded = self._registry.lookup(request.model_name, request.model_version)
         loaded.signature.check(request)
+        if loaded.decoupled:
+            raise DecoupledModel(
+                f"model '{loaded.name}' is decoupled, its responses can only be streamed"
+            )
         response = await loaded.scheduler.infer(request)
-        for index, output in enumerate(request.outputs):
+        for output in request.outputs:
             if output.classification:
-                outputs = list(response.outputs)
-                outputs[index] = classify(
-                    outputs[index],
-                    output.classification,
-                    loaded.labels.get(output.name, ()),
-                    batches=loaded.signature.batches,
-                    top_k=self._top_k,
-                )
-                response.outputs = outputs
+                return self._classified(loaded, request, response)
+        return response
+
+    def is_decoupled(self, name: str, version: str) -> bool:
+        """Whether a model's requests have any number of responses; raises as :meth:`infer`."""
+        return self._registry.lookup(name, version).decoupled
+
+    def stream(self, request: InferRequest) -> ReplySource:
+        """
+        Answer one request of any model with its replies, one by one.
+
+        A model that is not decoupled has one. Closing the source takes the request back.
+        Errors that are known at once are raised as :meth:`infer` raises them, later ones are
+        replies.
+        """
+        loaded = self._registry.lookup(request.model_name, request.model_version)
+        if not loaded.decoupled:
+            return OneReply(self.infer(request))
+        loaded.signature.check(request)
+        replies = loaded.scheduler.stream(request)
+        if not any(output.classification for output in request.outputs):
+            return replies
+        return MappedReplies(replies, partial(self._classified, loaded, request))
+
+    def _classified(
+        self, loaded: LoadedVersion, request: InferRequest, response: InferResponse
+    ) -> InferResponse:
+        """Return the response with the classes the request asked for instead of tensors."""
+        counts = {output.name: output.classification for output in request.outputs}
+        response.outputs = [
+            classify(
+                tensor,
+                counts[tensor.name],
+                loaded.labels.get(tensor.name, ()),
+                batches=loaded.signature.batches,
+                top_k=self._top_k,
+            )
+            if counts[tensor.name]
+            else tensor
+            for tensor in response.outputs
+        ]
         return response
 
     def repository_index(self, ready_only: bool) -> list[RepositoryIndexResponseModelIndex]:

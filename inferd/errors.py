@@ -9,6 +9,7 @@ that say which HTTP and gRPC status each class has.
     InferdError
     ├── InvalidRequest          does not match what the model takes
     │   └── UnsupportedFeature  well formed, but not done by this server or model
+    │       └── DecoupledModel  one answer was asked of a model that gives any number
     ├── MalformedDocument       bytes that are not the JSON document they claim to be
     ├── NotFound                no such model, version or region
     ├── AlreadyExists           the name is taken
@@ -49,6 +50,10 @@ class InvalidRequest(InferdError):
 
 class UnsupportedFeature(InvalidRequest):
     """The request is well formed but asks for what this server or model does not do."""
+
+
+class DecoupledModel(UnsupportedFeature):
+    """One answer was asked for, but the model's requests have any number of responses."""
 
 
 class MalformedDocument(InferdError):

@@ -16,6 +16,8 @@ from inferd._generated.inference import (
 )
 from inferd.errors import LoadFailed
 from inferd.models.dependencies import composing_models
+from inferd.models.loaded import is_decoupled
+from inferd.models.origins import Origins
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,22 @@ def check_composition(config: ModelConfig, find: FindComposing) -> None:
     tensors = _declared(config)
     for step in _steps(config):
         _check_step(config, step, _config_of(step, models[step.model_name]), tensors)
+    origins = Origins(config.name, _decoupled_steps(config, models))
+    origins.follow(_steps(config), [one.name for one in config.input])
+    origins.check_outputs([one.name for one in config.output])
+
+
+def is_composed_decoupled(config: ModelConfig, find: FindComposing) -> bool:
+    """Return whether a checked ensemble has a decoupled model, and any number of responses."""
+    return bool(_decoupled_steps(config, _available(config, find)))
+
+
+def _decoupled_steps(config: ModelConfig, models: Mapping[str, Composing]) -> frozenset[int]:
+    return frozenset(
+        index
+        for index, step in enumerate(_steps(config))
+        if is_decoupled(_config_of(step, models[step.model_name]))
+    )
 
 
 def circular_error(name: str, last: str) -> LoadFailed:
@@ -134,12 +152,6 @@ def _check_step(
             f"ensemble {config.name} allows maximum batch size {config.max_batch_size}, but it "
             f"contains model {name} which only allows maximum batch size to be "
             f"{model.max_batch_size}"
-        )
-    policy = model.model_transaction_policy
-    if policy is not None and policy.decoupled:
-        raise LoadFailed(
-            f"in ensemble {config.name}, step of model '{name}' is decoupled, which is not "
-            "supported yet"
         )
     _check_inputs(config.name, step, model, tensors)
     _check_outputs(config.name, step, model, tensors)

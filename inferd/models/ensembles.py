@@ -3,10 +3,18 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from inferd._generated.inference import ModelConfig
-from inferd.models.composition import Composing, check_composition, circular_error
+from inferd._generated.inference import ModelConfig, ModelTransactionPolicy
+from inferd.errors import LoadFailed
+from inferd.models.composition import (
+    Composing,
+    check_composition,
+    circular_error,
+    is_composed_decoupled,
+)
 from inferd.models.dependencies import Dependencies, composing_models
+from inferd.models.loaded import is_decoupled
 from inferd.models.records import ModelRecord
+from inferd.models.validation import check_cache_of_decoupled
 
 
 @dataclass(slots=True)
@@ -69,10 +77,30 @@ class Ensembles:
         """
         check_composition(config, self._find)
 
+    def complete(self, config: ModelConfig) -> None:
+        """
+        Make a checked ensemble with a decoupled model decoupled, as Triton does.
+
+        Raises:
+            LoadFailed: It asks for the response cache, too.
+        """
+        if config.ensemble_scheduling is None or is_decoupled(config):
+            return
+        if is_composed_decoupled(config, self._find):
+            config.model_transaction_policy = ModelTransactionPolicy(decoupled=True)
+            check_cache_of_decoupled(config)
+
     def check_serving(self, record: ModelRecord) -> None:
-        """Check the ensemble that serves now; raises as :meth:`check`."""
+        """
+        Check the ensemble that serves now.
+
+        Raises:
+            LoadFailed: It no longer fits what it is composed of.
+        """
         for serving in record.ready()[-1:]:
             self.check(serving.config)
+            if not serving.decoupled and is_composed_decoupled(serving.config, self._find):
+                raise LoadFailed(f"a model of ensemble '{record.name}' has become decoupled")
 
     def around(self, names: Iterable[str]) -> list[ModelRecord]:
         """Return the models and the ensembles that need them, each after what it needs."""

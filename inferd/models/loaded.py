@@ -15,13 +15,21 @@ from inferd.backend import Model
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.signature import Signature
 from inferd.scheduling.holds import Holds
+from inferd.scheduling.replies import ReplySource
 from inferd.scheduling.statistics import ModelStatistics
+
+
+def is_decoupled(config: ModelConfig) -> bool:
+    """Return whether the requests of a model have any number of responses."""
+    policy = config.model_transaction_policy
+    return policy is not None and policy.decoupled
+
 
 _GENERATIONS = itertools.count(1)
 
 
 class Scheduling(Protocol):
-    """What a scheduler offers: three verbs and a count."""
+    """What a scheduler offers: how to be answered, how to end it, and a count."""
 
     @property
     def inflight(self) -> int:
@@ -29,6 +37,9 @@ class Scheduling(Protocol):
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """Answer a checked request."""
+
+    def stream(self, request: InferRequest) -> ReplySource:
+        """Answer a checked request of a decoupled model with any number of replies."""
 
     async def drain(self) -> None:
         """Refuse new requests and wait for the accepted ones."""
@@ -52,6 +63,7 @@ class LoadedVersion:
         labels: Output name -> class labels, for outputs that have a label file.
         model: The backend's object; ``None`` for an ensemble.
         holds: Who needs it a while longer: requests of ensembles.
+        decoupled: Whether its requests have any number of responses.
         generation: Which load it is of; no two of a process are the same.
     """
 
@@ -64,6 +76,7 @@ class LoadedVersion:
     labels: Mapping[str, Sequence[str]]
     model: Model | None
     holds: Holds = field(default_factory=Holds)
+    decoupled: bool = False
     generation: int = field(default_factory=_GENERATIONS.__next__)
 
     async def close(self) -> None:

@@ -16,7 +16,7 @@ from inferd.backend import Backend, Instance, Model, ModelContext, Placement
 from inferd.backends.loader import BackendLoader
 from inferd.errors import InferdError, LoadFailed, PluginError
 from inferd.models import completion, labels, model_config, validation, versions, warmup
-from inferd.models.loaded import LoadedVersion, Scheduling
+from inferd.models.loaded import LoadedVersion, Scheduling, is_decoupled
 from inferd.models.response_caching import FindLoaded, with_cache
 from inferd.models.sequence_batching import read_states, sequence_scheduler
 from inferd.models.support import ignored_fields, refuse_unsupported
@@ -285,6 +285,7 @@ def activate(built: Built, find: FindLoaded) -> LoadedVersion:
         statistics=statistics,
         labels=built.labels,
         model=built.model,
+        decoupled=is_decoupled(config),
     )
 
 
@@ -299,7 +300,14 @@ def _scheduler(
     if built.states is not None:
         return sequence_scheduler(config, assembler, built.states, built.instances, statistics)
     policy = BatchPolicy.from_config(config)
-    return Scheduler(policy, assembler, built.instances, statistics, name=name)
+    return Scheduler(
+        policy,
+        assembler,
+        built.instances,
+        statistics,
+        name=name,
+        decoupled=is_decoupled(config),
+    )
 
 
 def discard(built: Built) -> None:

@@ -225,6 +225,7 @@ class ModelRegistry:
             if operation.loads_composing:
                 await asyncio.gather(*(self._load_composing(one, operation) for one in needs))
             self._ensembles.check(prepared.config)
+            self._ensembles.complete(prepared.config)
         except LoadFailed as error:
             record.waits = not record.ready()
             self._ensembles.restore(record)

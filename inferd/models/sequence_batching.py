@@ -5,6 +5,7 @@ from pathlib import Path
 
 from inferd._generated.inference import ModelConfig, ModelSequenceBatching
 from inferd.backend import Instance
+from inferd.models.loaded import is_decoupled
 from inferd.scheduling.assembly import Assembler
 from inferd.scheduling.sequence_assembly import SequenceAssembler
 from inferd.scheduling.sequence_controls import SequenceControls
@@ -68,11 +69,12 @@ def sequence_scheduler(
     lanes = [lane(batching, config.max_batch_size) for _ in instances]
     controls = SequenceControls.from_config(name, batching, batches=config.max_batch_size > 0)
     return SequenceScheduler(
-        SequenceTable(name, lanes, idle_ns(batching)),
+        SequenceTable(name, lanes, idle_ns(batching), iterative=batching.iterative_sequence),
         SequenceAssembler(assembler, controls, states, model_name=name),
         instances,
         statistics,
         name=name,
+        decoupled=is_decoupled(config),
     )
 
 

@@ -1,7 +1,12 @@
 """Renders a version's counters as the protocol's statistics message."""
 
 from inferd._generated import inference as pb
-from inferd.scheduling.statistics import BatchStatistics, Duration, ModelStatistics
+from inferd.scheduling.statistics import (
+    BatchStatistics,
+    Duration,
+    ModelStatistics,
+    ResponseStatistics,
+)
 
 
 def to_message(name: str, version: int, statistics: ModelStatistics) -> pb.ModelStatistics:
@@ -22,12 +27,27 @@ def to_message(name: str, version: int, statistics: ModelStatistics) -> pb.Model
             cache_hit=_duration(statistics.cache_hit),
             cache_miss=_duration(statistics.cache_miss),
         ),
+        response_stats={
+            str(index): _response(response)
+            for index, response in sorted(statistics.responses.items())
+        },
         batch_stats=[_batch(size, batch) for size, batch in sorted(statistics.batches.items())],
     )
 
 
 def _duration(duration: Duration) -> pb.StatisticDuration:
     return pb.StatisticDuration(count=duration.count, ns=duration.ns)
+
+
+def _response(response: ResponseStatistics) -> pb.InferResponseStatistics:
+    return pb.InferResponseStatistics(
+        compute_infer=_duration(response.compute_infer),
+        compute_output=_duration(response.compute_output),
+        success=_duration(response.success),
+        fail=_duration(response.fail),
+        empty_response=_duration(response.empty_response),
+        cancel=_duration(response.cancel),
+    )
 
 
 def _batch(size: int, batch: BatchStatistics) -> pb.InferBatchStatistics:

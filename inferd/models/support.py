@@ -19,10 +19,8 @@ def refuse_unsupported(config: ModelConfig) -> None:
         LoadFailed: It asks for such a feature; the message names the field.
     """
     for field, used in (
-        ("model_transaction_policy.decoupled", _is_decoupled(config)),
         ("batch_input", bool(config.batch_input)),
         ("batch_output", bool(config.batch_output)),
-        ("sequence_batching.iterative_sequence", _is_iterative(config)),
         ("model_repository_agents", config.model_repository_agents is not None),
     ):
         if used:
@@ -33,12 +31,3 @@ def ignored_fields(config: ModelConfig) -> Iterator[str]:
     """Yield the fields of the config that have no effect yet."""
     if any(group.rate_limiter is not None for group in config.instance_group):
         yield "instance_group.rate_limiter"
-
-
-def _is_decoupled(config: ModelConfig) -> bool:
-    policy = config.model_transaction_policy
-    return policy is not None and policy.decoupled
-
-
-def _is_iterative(config: ModelConfig) -> bool:
-    return config.sequence_batching is not None and config.sequence_batching.iterative_sequence

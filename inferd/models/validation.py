@@ -64,7 +64,7 @@ def validate(config: ModelConfig, *, directory_name: str, gpu_count: int = 0) ->
             f"ensemble scheduling must be set for ensemble {config.name} "
             f"whose platform is {ENSEMBLE_PLATFORM}"
         )
-    _check_cache_of_decoupled(config)
+    check_cache_of_decoupled(config)
     if config.model_metrics is not None:
         _check_metrics(config.model_metrics)
     check_tensors(config)
@@ -105,7 +105,13 @@ def _check_cache_of_sequences(config: ModelConfig) -> None:
         )
 
 
-def _check_cache_of_decoupled(config: ModelConfig) -> None:
+def check_cache_of_decoupled(config: ModelConfig) -> None:
+    """
+    Check that no decoupled model asks for the response cache.
+
+    Raises:
+        LoadFailed: It does.
+    """
     cache, policy = config.response_cache, config.model_transaction_policy
     if cache is not None and cache.enable and policy is not None and policy.decoupled:
         raise LoadFailed(

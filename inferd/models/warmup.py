@@ -12,19 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
-from inferd._generated.inference import (
-    ModelConfig,
-    ModelSequenceBatchingControlKind,
-    ModelWarmup,
-)
+from inferd._generated.inference import ModelConfig, ModelWarmup
 from inferd.backend import Instance
 from inferd.errors import InferdError, InvalidRequest, LoadFailed
+from inferd.models.loaded import is_decoupled
+from inferd.models.warmup_sender import Outcome, WarmupSender
 from inferd.protocol import bytes_tensor
 from inferd.protocol.datatypes import BY_CONFIG, Datatype
 from inferd.protocol.messages import InferRequest
 from inferd.protocol.signature import Signature
 from inferd.protocol.tensors import Tensor
 from inferd.scheduling.assembly import Assembler
+from inferd.scheduling.decoupled import execute_decoupled
 from inferd.scheduling.execution import execute
 from inferd.scheduling.sequence_controls import SequenceControls
 from inferd.scheduling.sequence_state import SequenceStates
@@ -71,7 +70,7 @@ def run(
             for name, instance in instances:
                 for iteration in range(1, max(sample.count, 1) + 1):
                     _log(config.name, name, sample, iteration)
-                    _execute(instance, assembler, requests)
+                    _execute(instance, assembler, requests, decoupled=is_decoupled(config))
         except InferdError as error:
             raise LoadFailed(
                 f"failed to run warmup sample '{sample.name}': {error.message};"
@@ -106,7 +105,7 @@ def sample_requests(
         request.inputs.update((tensor.name, tensor) for tensor in tensors)
         if controls is not None:
             request.sequence_start = request.sequence_end = True
-            request.sequence_id = str(number) if _takes_text(controls) else number
+            request.sequence_id = controls.typed_id(number)
             controls.add_to(request)
         requests.append(request)
     return requests
@@ -128,11 +127,6 @@ def _controls(config: ModelConfig, signature: Signature) -> SequenceControls | N
     return SequenceControls.from_config(
         config.name, config.sequence_batching, batches=signature.batches
     )
-
-
-def _takes_text(controls: SequenceControls) -> bool:
-    correlation_id = ModelSequenceBatchingControlKind.CONTROL_SEQUENCE_CORRID
-    return any(spec.kind == correlation_id and spec.datatype == "BYTES" for spec in controls.specs)
 
 
 def _tensors(sample: ModelWarmup, batches: bool, directory: Path) -> Iterator[Tensor]:
@@ -189,10 +183,34 @@ def random_bytes(datatype: Datatype, count: int, random: np.random.Generator) ->
     return random.bytes(count * datatype.itemsize)
 
 
-def _execute(instance: Instance, assembler: Assembler, requests: Sequence[InferRequest]) -> None:
+def _execute(
+    instance: Instance,
+    assembler: Assembler,
+    requests: Sequence[InferRequest],
+    *,
+    decoupled: bool,
+) -> None:
+    if decoupled:
+        _execute_decoupled(instance, assembler, requests)
+        return
     for answer in execute(instance, assembler, requests).answers:
         if isinstance(answer, InferdError):
             raise answer
+
+
+def _execute_decoupled(
+    instance: Instance, assembler: Assembler, requests: Sequence[InferRequest]
+) -> None:
+    """Execute a sample and wait for the end of its responses, unless it is to be continued."""
+    outcomes = [Outcome() for _ in requests]
+    senders = [WarmupSender(outcome) for outcome in outcomes]
+    done = execute_decoupled(instance, assembler, requests, senders)
+    del senders
+    for index, outcome in enumerate(outcomes):
+        if index not in (done.rescheduled or ()):
+            outcome.over.wait()
+        if outcome.error is not None:
+            raise outcome.error
 
 
 def _log(model: str, instance: str, sample: ModelWarmup, iteration: int) -> None:

@@ -22,6 +22,9 @@ MAX_MESSAGE_BYTES: Final = 2**31 - 1
 FINAL_RESPONSE: Final[dict[str, ParameterValue]] = {"triton_final_response": True}
 """The parameter every response on a stream carries."""
 
+NOT_FINAL_RESPONSE: Final[dict[str, ParameterValue]] = {"triton_final_response": False}
+"""The same of a response with others behind it."""
+
 _RAW_CONTENTS: Final = varint(tag(6, LENGTH_DELIMITED))
 _JOINED_BYTES: Final = 4096
 """A tensor up to this size is copied next to its neighbours rather than sent on its own."""
@@ -40,9 +43,16 @@ def encode_response(response: InferResponse) -> list[Buffer]:
     return buffers
 
 
-def encode_stream_response(response: InferResponse) -> list[Buffer]:
-    """Encode a ``ModelStreamInferResponse`` that answers; raises as :func:`encode_response`."""
-    buffers = _response(response, {**(response.parameters or {}), **FINAL_RESPONSE})
+def encode_stream_response(response: InferResponse, *, final: bool = True) -> list[Buffer]:
+    """
+    Encode a ``ModelStreamInferResponse`` that answers; raises as :func:`encode_response`.
+
+    Args:
+        response: The response.
+        final: Whether it is the last one to its request.
+    """
+    mark = FINAL_RESPONSE if final else NOT_FINAL_RESPONSE
+    buffers = _response(response, {**(response.parameters or {}), **mark})
     size = _check_size(buffers)
     return [varint(tag(2, LENGTH_DELIMITED)) + varint(size), *buffers]
 

@@ -136,6 +136,12 @@ def _raw(contents: Contents, datatype: str, itemsize: int) -> Buffer:
     return octets
 
 
+def wants_empty_final_response(message: RequestMessage) -> bool:
+    """Whether the end of a decoupled model's responses is to be told in one of its own."""
+    _, value = (message.parameters or {}).get(_EMPTY_FINAL_RESPONSE, (0, False))
+    return value is True
+
+
 def _apply_parameters(request: InferRequest, parameters: Parameters) -> None:
     for key, (kind, value) in parameters.items():
         apply = _REQUEST_PARAMETERS.get(key)

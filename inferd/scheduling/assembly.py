@@ -5,7 +5,7 @@ One :class:`Assembler` is compiled per model version; it holds no state between 
 so several instances may use it at once from their threads.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from inferd.backend import Batch
 from inferd.errors import BackendError, InferdError
 from inferd.protocol.datatypes import BY_NAME
-from inferd.protocol.messages import InferRequest, InferResponse
+from inferd.protocol.messages import InferRequest, InferResponse, ParameterValue
 from inferd.protocol.signature import Signature, TensorSpec, exchange_dims
 from inferd.protocol.tensors import Tensor
 
@@ -41,6 +41,11 @@ class Assembler:
         self._keyed = [spec.name for spec in signature.inputs.values() if spec.is_variable]
         if any(spec.optional for spec in signature.inputs.values()):
             self._keyed = list(signature.inputs)
+
+    @property
+    def output_names(self) -> Sequence[str]:
+        """The outputs clients can ask for, in the config's order."""
+        return self._all_outputs
 
     def shape_key(self, request: InferRequest) -> Hashable:
         """Return a value that is equal for requests which fit into one batch."""
@@ -91,6 +96,35 @@ class Assembler:
             )
         return answers
 
+    def respond(
+        self,
+        request: InferRequest,
+        outputs: Mapping[str, Array],
+        parameters: dict[str, ParameterValue] | None = None,
+    ) -> InferResponse:
+        """
+        Return one of several responses to a request; any of its outputs may be missing.
+
+        Raises:
+            BackendError: An output is not what the config declares.
+        """
+        unknown = next((name for name in outputs if name not in self._signature.outputs), None)
+        if unknown is not None:
+            raise BackendError(
+                f"model '{self._model_name}' sent output '{unknown}', which its configuration "
+                "does not have"
+            )
+        names = [output.name for output in request.outputs] or self._all_outputs
+        tensors: list[Tensor] = []
+        for name in names:
+            if name in outputs:
+                spec = self._signature.outputs[name]
+                array = self._typed(spec, outputs[name])
+                tensors.append(Tensor(name, spec.datatype, array.shape, array=array))
+        return InferResponse(
+            self._model_name, self._version, tensors, id=request.id, parameters=parameters
+        )
+
     def _output_names(self, requests: Sequence[InferRequest]) -> list[str]:
         wanted: set[str] = set()
         for request in requests:
@@ -113,6 +147,16 @@ class Assembler:
         return columns
 
     def _checked(self, spec: TensorSpec, array: Array, size: int) -> Array:
+        array = self._typed(spec, array)
+        if self._batches and (not array.ndim or array.shape[0] != size):
+            raise BackendError(
+                f"model '{self._model_name}' returned output '{spec.name}' of shape "
+                f"{list(array.shape)} for a batch of {size}"
+            )
+        return array
+
+    def _typed(self, spec: TensorSpec, array: Array) -> Array:
+        """Return an output as clients see it, if it has the datatype of the config."""
         expected = BY_NAME[spec.datatype].dtype
         if array.dtype != expected:
             raise BackendError(
@@ -121,11 +165,6 @@ class Assembler:
             )
         if spec.reshape is not None:
             array = array.reshape(self._reshaped(array.shape, spec.reshape, spec.dims))
-        if self._batches and (not array.ndim or array.shape[0] != size):
-            raise BackendError(
-                f"model '{self._model_name}' returned output '{spec.name}' of shape "
-                f"{list(array.shape)} for a batch of {size}"
-            )
         return array
 
     def _slices(self, spec: TensorSpec, array: Array, batch: Batch) -> list[Tensor]:

@@ -16,6 +16,7 @@ from inferd.errors import InferdError, QueueTimeout
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.cache import ResponseCache
 from inferd.scheduling.kept_response import KeptResponse, digest, kept_bytes, nbytes
+from inferd.scheduling.replies import ReplySource
 from inferd.scheduling.settlement import failure_reason
 from inferd.scheduling.statistics import ModelStatistics
 
@@ -32,6 +33,9 @@ class Inner(Protocol):
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """Answer a checked request."""
+
+    def stream(self, request: InferRequest) -> ReplySource:
+        """Answer a checked request of a decoupled model."""
 
     async def drain(self) -> None:
         """Refuse new requests and wait for the accepted ones."""
@@ -121,6 +125,10 @@ class CachedScheduler:
             if joined is not None:
                 return joined.answer(request)
         return (await self._lead(request, key, start_ns)).answer(request)
+
+    def stream(self, request: InferRequest) -> ReplySource:
+        """Have the scheduler inside answer: streams of responses are not kept."""
+        return self._inner.stream(request)
 
     async def drain(self) -> None:
         """Refuse new requests and wait until every accepted one is answered."""

@@ -67,12 +67,15 @@ class EnsemblePlan:
         readers: Ensemble tensor -> the steps that read it.
         uses: Ensemble tensor -> how often it is read: by steps, and as an output.
         is_chain: Whether no two steps can ever run at the same time.
+        max_in_flight: Responses of a decoupled step that may be on their way through the
+            steps behind it; 0 leaves it to the server.
     """
 
-    __slots__ = ("is_chain", "name", "readers", "signature", "steps", "uses")
+    __slots__ = ("is_chain", "max_in_flight", "name", "readers", "signature", "steps", "uses")
 
-    def __init__(self, signature: Signature, steps: Sequence[Step]) -> None:
+    def __init__(self, signature: Signature, steps: Sequence[Step], max_in_flight: int = 0) -> None:
         self.name = signature.model_name
+        self.max_in_flight = max_in_flight
         self.signature = signature
         self.steps = tuple(steps)
         self.readers: dict[str, list[Step]] = {}
@@ -87,8 +90,10 @@ class EnsemblePlan:
     def from_config(cls, config: ModelConfig, signature: Signature) -> Self:
         """Compile the plan of a validated ensemble config."""
         scheduling = config.ensemble_scheduling
-        found = [] if scheduling is None else scheduling.step
-        return cls(signature, [Step.from_config(i, step) for i, step in enumerate(found)])
+        if scheduling is None:
+            return cls(signature, [])
+        steps = [Step.from_config(i, step) for i, step in enumerate(scheduling.step)]
+        return cls(signature, steps, scheduling.max_inflight_requests)
 
     def _is_chain(self) -> bool:
         """Whether each step's end lets at most one other start."""
@@ -183,6 +188,28 @@ class EnsembleRun:
             for tensor in outputs
             if tensor.name in step.outputs
         )
+
+    def fork(
+        self, step: Step, outputs: Iterable[Tensor], rows: int
+    ) -> tuple["EnsembleRun", list[Step]]:
+        """
+        Go on from one of several responses of a step, as if it were the only one.
+
+        Every other step that could start has ended; what it made is shared.
+
+        Args:
+            step: The step, of a decoupled model.
+            outputs: The outputs of the response.
+            rows: Rows of the step's request; 0 when its model does not batch.
+
+        Returns:
+            The way from there, and the steps that can start on it.
+        """
+        branch = EnsembleRun(self._plan, self._request)
+        branch._tensors = dict(self._tensors)
+        branch._uses = dict(self._uses)
+        branch._missing = list(self._missing)
+        return branch, branch.complete(step, outputs, rows)
 
     def outputs(self) -> list[Tensor]:
         """

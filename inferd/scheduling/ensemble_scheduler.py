@@ -8,14 +8,23 @@ them is freed under it.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from inferd.errors import InferdError, ShuttingDown
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.signature import Signature
 from inferd.scheduling.ensemble import EnsemblePlan, EnsembleRun, Step
+from inferd.scheduling.ensemble_execution import (
+    Emit,
+    EnsembleExecution,
+    EnsembleReplies,
+    StreamedExecution,
+)
+from inferd.scheduling.execution import failure_of
 from inferd.scheduling.holds import Holds
+from inferd.scheduling.replies import Reply, ReplySource
 from inferd.scheduling.settlement import failure_reason
 from inferd.scheduling.statistics import ModelStatistics
 
@@ -25,6 +34,9 @@ class StepScheduler(Protocol):
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """Answer a checked request."""
+
+    def stream(self, request: InferRequest) -> ReplySource:
+        """Answer a checked request of a decoupled model."""
 
 
 class StepModel(Protocol):
@@ -41,6 +53,10 @@ class StepModel(Protocol):
     @property
     def holds(self) -> Holds:
         """Who keeps it alive."""
+
+    @property
+    def decoupled(self) -> bool:
+        """Whether its requests have any number of responses."""
 
 
 FindModel = Callable[[str, str], StepModel]
@@ -101,11 +117,7 @@ class EnsembleScheduler:
             ShuttingDown: The ensemble no longer accepts requests.
             InferdError: A step failed; the class is the step's and the text names the ensemble.
         """
-        if not self._accepting:
-            raise ShuttingDown(
-                "Server is stopping, scheduler for model has stopped accepting new inference "
-                "requests"
-            )
+        self._check_accepting()
         start_ns = time.monotonic_ns()
         self._statistics.last_inference_ms = time.time_ns() // 1_000_000
         self._holds.acquire()
@@ -123,6 +135,69 @@ class EnsembleScheduler:
             self._holds.release()
         self._record_success(request, start_ns)
         return response
+
+    def stream(
+        self, request: InferRequest, reservation: "Reservation | None" = None
+    ) -> "EnsembleReplies":
+        """
+        Answer a checked request of an ensemble with decoupled models.
+
+        Closing what is returned cancels every step that runs.
+
+        Args:
+            request: The request.
+            reservation: The models to ask, when someone else holds and releases them.
+
+        Raises:
+            ShuttingDown: The ensemble no longer accepts requests.
+            InferdError: A model does not serve.
+        """
+        self._check_accepting()
+        held = reservation if reservation is not None else self.reserve()
+        self._statistics.last_inference_ms = time.time_ns() // 1_000_000
+        self._holds.acquire()
+        execution = StreamedExecution(self._plan, self._version, request, held)
+        replies = EnsembleReplies(partial(self._stream, execution))
+        start_ns = time.monotonic_ns()
+
+        def over(task: "asyncio.Task[InferdError | None]") -> None:
+            self._holds.release()
+            if reservation is None:
+                held.release()
+            self._record_stream(request, start_ns, task)
+
+        replies.task.add_done_callback(over)
+        return replies
+
+    async def _stream(self, execution: StreamedExecution, emit: Emit) -> InferdError | None:
+        """Emit the replies to one request; return the error that ended it, if any."""
+        try:
+            await execution.run(emit)
+        except Exception as error:
+            failure = failure_of(error)
+            await emit(Reply(self._named(failure), final=True))
+            return failure
+        await emit(Reply(None, final=True))
+        return None
+
+    def _record_stream(
+        self, request: InferRequest, start_ns: int, task: "asyncio.Task[InferdError | None]"
+    ) -> None:
+        error = asyncio.CancelledError() if task.cancelled() else task.exception() or task.result()
+        if error is None:
+            self._record_success(request, start_ns)
+            return
+        now_ns = time.monotonic_ns()
+        self._statistics.record_failure(
+            failure_reason(error), now_ns - (request.received_ns or start_ns)
+        )
+
+    def _check_accepting(self) -> None:
+        if not self._accepting:
+            raise ShuttingDown(
+                "Server is stopping, scheduler for model has stopped accepting new inference "
+                "requests"
+            )
 
     async def drain(self) -> None:
         """Refuse new requests and wait until every accepted one is answered."""
@@ -143,7 +218,7 @@ class EnsembleScheduler:
         held = reservation if reservation is not None else Reservation(self, plan, self._find)
         try:
             run = EnsembleRun(plan, request)
-            await _Execution(request, run, held).all(run.start(), chain=plan.is_chain)
+            await EnsembleExecution(request, run, held).all(run.start(), chain=plan.is_chain)
             return InferResponse(plan.name, self._version, run.outputs(), id=request.id)
         finally:
             if reservation is None:
@@ -201,57 +276,10 @@ class Reservation:
         """Answer a request with these models; raises as :meth:`EnsembleScheduler.infer`."""
         return await self._scheduler.infer(request, self)
 
+    def stream(self, request: InferRequest) -> "EnsembleReplies":
+        """Answer a request with these models; raises as :meth:`EnsembleScheduler.stream`."""
+        return self._scheduler.stream(request, self)
 
-class _Execution:
-    """The steps of one request, executed."""
-
-    __slots__ = ("_held", "_request", "_run")
-
-    def __init__(self, request: InferRequest, run: EnsembleRun, held: Reservation) -> None:
-        self._request = request
-        self._run = run
-        self._held = held
-
-    async def all(self, first: Sequence[Step], *, chain: bool) -> None:
-        """Execute the steps and what follows them; the first failure cancels the others."""
-        if chain:
-            for step in first:
-                await self._follow(step, None)
-            return
-        try:
-            async with asyncio.TaskGroup() as group:
-                for step in first:
-                    group.create_task(self._follow(step, group))
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
-
-    async def _follow(self, step: Step, group: asyncio.TaskGroup | None) -> None:
-        """Execute a step, then the ones it lets start: one here, the others beside it."""
-        ready = [step]
-        while ready:
-            if group is not None:
-                for other in ready[1:]:
-                    group.create_task(self._follow(other, group))
-            ready = await self._execute(ready[0])
-
-    async def _execute(self, step: Step) -> list[Step]:
-        outer, model = self._request, self._held.models[step.index]
-        nested = self._held.nested.get(step.index)
-        request = InferRequest(
-            step.model_name,
-            self._run.take_inputs(step, model.signature),
-            model_version=step.model_version,
-            id=outer.id,
-            outputs=step.requested,
-            parameters=outer.parameters,
-            sequence_id=outer.sequence_id,
-            sequence_start=outer.sequence_start,
-            sequence_end=outer.sequence_end,
-            priority=outer.priority,
-            timeout_us=outer.timeout_us,
-            received_ns=time.monotonic_ns(),
-        )
-        model.signature.check(request)
-        response = await (model.scheduler if nested is None else nested).infer(request)
-        rows = request.batch_size if model.signature.batches else 0
-        return self._run.complete(step, response.outputs, rows)
+    def answering(self, step: Step) -> StepScheduler:
+        """Return what answers the requests of a step."""
+        return self.nested.get(step.index) or self.models[step.index].scheduler

@@ -42,13 +42,23 @@ class Execution:
         gathered_ns: When the backend was called.
         executed_ns: When the backend returned.
         end_ns: When the answers were ready.
+        rescheduled: Which requests the backend wants to execute again, if any.
     """
 
-    __slots__ = ("answers", "end_ns", "executed_ns", "gathered_ns", "size", "start_ns")
+    __slots__ = (
+        "answers",
+        "end_ns",
+        "executed_ns",
+        "gathered_ns",
+        "rescheduled",
+        "size",
+        "start_ns",
+    )
 
     def __init__(self, start_ns: int) -> None:
         self.answers: list[Answer] = []
         self.size = 0
+        self.rescheduled: set[int] | None = None
         self.start_ns = self.gathered_ns = self.executed_ns = self.end_ns = start_ns
 
 
@@ -65,11 +75,17 @@ def execute(instance: Instance, assembler: Gathers, requests: Sequence[InferRequ
         outputs = instance.execute(batch)
         execution.executed_ns = time.monotonic_ns()
         execution.size = batch.size
+        execution.rescheduled = batch.rescheduled
         execution.answers = assembler.scatter(batch, outputs)
-    except InferdError as error:
-        execution.answers = [error] * len(requests)
-    except Exception:
-        logger.exception("a backend raised an unforeseen exception")
-        execution.answers = [BackendError("internal error")] * len(requests)
+    except Exception as error:
+        execution.answers = [failure_of(error)] * len(requests)
     execution.end_ns = time.monotonic_ns()
     return execution
+
+
+def failure_of(error: Exception) -> InferdError:
+    """Return what clients are told of an exception; one nobody foresaw is logged."""
+    if isinstance(error, InferdError):
+        return error
+    logger.error("a backend raised an unforeseen exception", exc_info=error)
+    return BackendError("internal error")

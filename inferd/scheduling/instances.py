@@ -45,16 +45,17 @@ class InstancePool:
     Attributes:
         seats: One per instance.
         inline: Whether executions run on the event loop.
+        completions: Brings what happened on other threads to the event loop.
         busy: How many instances execute.
     """
 
-    __slots__ = ("_completions", "_free", "busy", "inline", "seats")
+    __slots__ = ("_free", "busy", "completions", "inline", "seats")
 
     def __init__(self, instances: Sequence[Instance], *, name: str) -> None:
-        self._completions: Completions[Execution] = Completions(asyncio.get_running_loop())
+        self.completions = Completions(asyncio.get_running_loop())
         self.inline = InlinePolicy()
         self.seats = [
-            Seat(index, instance, InstanceThread(f"{name}_{index}", self._completions))
+            Seat(index, instance, InstanceThread(f"{name}_{index}", self.completions))
             for index, instance in enumerate(instances)
         ]
         self._free = list(reversed(self.seats))
@@ -93,7 +94,7 @@ class InstancePool:
         """Free the instances, none of which executes; on a thread, since that may block."""
         for seat in self.seats:
             seat.thread.stop()
-        self._completions.close()
+        self.completions.close()
         await asyncio.to_thread(self._close_instances)
 
     def _close_instances(self) -> None:

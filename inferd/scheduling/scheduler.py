@@ -17,12 +17,16 @@ from inferd.errors import QueueFull, QueueTimeout, ShuttingDown
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.assembly import Assembler
 from inferd.scheduling.batcher import Batcher, Dispatch, WaitUntil
+from inferd.scheduling.decoupled import execute_decoupled
 from inferd.scheduling.execution import Answer, Execution, execute
 from inferd.scheduling.instances import InstancePool, Seat
 from inferd.scheduling.ordering import ArrivalOrder
 from inferd.scheduling.policy import BatchPolicy
+from inferd.scheduling.replies import ReplyStream
+from inferd.scheduling.rescheduling import refuse_rescheduled
 from inferd.scheduling.settlement import record_failure, settle
 from inferd.scheduling.statistics import ModelStatistics
+from inferd.scheduling.streams import OpenStreams
 
 INLINE_BUDGET_NS: Final = 1_000_000
 """Inline executions yield to the event loop after this long, however long the queue is."""
@@ -31,7 +35,7 @@ INLINE_BUDGET_NS: Final = 1_000_000
 class Pending:
     """A request on its way through the scheduler, and the future of its answer."""
 
-    __slots__ = ("enqueued_ns", "future", "request", "rows", "shape_key")
+    __slots__ = ("enqueued_ns", "future", "request", "rows", "shape_key", "stream")
 
     def __init__(
         self,
@@ -45,6 +49,7 @@ class Pending:
         self.shape_key = shape_key
         self.enqueued_ns = enqueued_ns
         self.future = future
+        self.stream: ReplyStream | None = None
 
     @property
     def priority(self) -> int:
@@ -67,6 +72,8 @@ class Scheduler:
         instances: The version's instances; closed by :meth:`close`.
         statistics: Where executions and outcomes are counted.
         name: Name prefix of the instances' threads.
+        decoupled: Whether requests have any number of responses; they come by
+            :meth:`stream` then, and not by :meth:`infer`.
     """
 
     def __init__(
@@ -77,6 +84,7 @@ class Scheduler:
         statistics: ModelStatistics,
         *,
         name: str,
+        decoupled: bool = False,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._batcher: Batcher[Pending] = Batcher(policy)
@@ -87,6 +95,7 @@ class Scheduler:
         self._assembler = assembler
         self._statistics = statistics
         self._pool = InstancePool(instances, name=name)
+        self._streams = OpenStreams(statistics, self._note_idle) if decoupled else None
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None
         self._accepting = True
@@ -95,8 +104,9 @@ class Scheduler:
 
     @property
     def inflight(self) -> int:
-        """Requests queued plus batches executing."""
-        return len(self._batcher) + self._pool.busy
+        """Requests queued plus batches executing; plus streams of replies, when decoupled."""
+        streams = 0 if self._streams is None else len(self._streams)
+        return len(self._batcher) + self._pool.busy + streams
 
     @property
     def runs_inline(self) -> bool:
@@ -122,6 +132,22 @@ class Scheduler:
         except asyncio.CancelledError:
             self._cancel(pending)
             raise
+
+    def stream(self, request: InferRequest) -> ReplyStream:
+        """
+        Answer a checked request of a decoupled model with replies as they are made.
+
+        Closing the stream takes a queued request back; one that is executing is told that
+        nobody waits any more. Errors that :meth:`infer` raises are replies here.
+
+        Raises:
+            ShuttingDown: The scheduler no longer accepts requests.
+            QueueFull: As many requests of its priority wait as the config allows.
+        """
+        assert self._streams is not None
+        pending = self.submit(request)
+        pending.stream = self._streams.open(pending, self._cancel)
+        return pending.stream
 
     def submit(self, request: InferRequest) -> Pending:
         """Queue a checked request; its future gets the answer. Raises as :meth:`infer` does."""
@@ -228,11 +254,26 @@ class Scheduler:
         statistics.pending -= len(batch)
         statistics.last_inference_ms = time.time_ns() // 1_000_000
         requests = [pending.request for pending in batch]
+        if self._streams is not None:
+            self._start_streams(seat, batch, requests)
+            return
         if self._pool.inline.inline:
             self._finish(seat, batch, execute(seat.instance, self._assembler, requests))
             return
         seat.thread.run(
             partial(execute, seat.instance, self._assembler, requests),
+            partial(self._finish_and_pump, seat, batch),
+        )
+
+    def _start_streams(
+        self, seat: Seat, batch: list[Pending], requests: list[InferRequest]
+    ) -> None:
+        """Execute on the thread in any case: a sender may have to wait for its client."""
+        assert self._streams is not None
+        respond, completions = self._assembler.respond, self._pool.completions
+        senders = [self._streams.sender(pending, respond, completions) for pending in batch]
+        seat.thread.run(
+            partial(execute_decoupled, seat.instance, self._assembler, requests, senders),
             partial(self._finish_and_pump, seat, batch),
         )
 
@@ -252,8 +293,11 @@ class Scheduler:
                 infer_ns,
                 done.end_ns - done.executed_ns,
             )
-        for pending, answer in zip(batch, done.answers, strict=True):
-            self._conclude(pending, answer, done)
+        if done.rescheduled:
+            refuse_rescheduled(batch, done)
+        if self._streams is None:
+            for pending, answer in zip(batch, done.answers, strict=True):
+                self._conclude(pending, answer, done)
         self._note_idle()
 
     def _conclude(self, pending: Pending, answer: Answer, done: Execution) -> None:
@@ -268,5 +312,5 @@ class Scheduler:
             settle(self._statistics, pending, answer, done)
 
     def _note_idle(self) -> None:
-        if not self._pool.busy and not len(self._batcher):
+        if not self._pool.busy and not len(self._batcher) and not self._streams:
             self._idle.set()

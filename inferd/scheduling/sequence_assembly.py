@@ -5,17 +5,17 @@ The client's part is the ordinary assembler's; this adds what the scheduler feed
 sequence model, and takes the states out of what it returns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy.typing as npt
 
 from inferd.backend import Batch
 from inferd.errors import BackendError, InferdError
-from inferd.protocol.messages import InferRequest, InferResponse
+from inferd.protocol.messages import InferRequest, InferResponse, ParameterValue
 from inferd.scheduling.assembly import Assembler
 from inferd.scheduling.sequence_controls import SequenceControls
-from inferd.scheduling.sequence_rows import E, Row
+from inferd.scheduling.sequence_rows import E, LiveSequence, Row
 from inferd.scheduling.sequence_state import SequenceStates
 
 Array = npt.NDArray[Any]
@@ -46,6 +46,40 @@ class SequenceAssembler:
         self.controls = controls
         self.states = states
         self.model_name = model_name
+
+    def respond(
+        self,
+        sequence: LiveSequence[Any],
+        request: InferRequest,
+        outputs: Mapping[str, Array],
+        parameters: dict[str, ParameterValue] | None = None,
+    ) -> InferResponse:
+        """
+        Return one of several responses; states among the outputs are kept by the sequence.
+
+        Raises:
+            BackendError: An output is not what the config declares, or only some of the
+                states are there; the states stay as they were.
+        """
+        kept = {spec.output_name for spec in self.states.specs}
+        given = kept.intersection(outputs)
+        if given and given != kept:
+            raise BackendError(
+                f"model '{self.model_name}' sent state {sorted(given)} without "
+                f"{sorted(kept - given)}"
+            )
+        part = self.states.parts(outputs, 1)[0] if given else None
+        hidden = given.difference(self.assembler.output_names)
+        shown = {name: array for name, array in outputs.items() if name not in hidden}
+        response = self.assembler.respond(request, shown, parameters)
+        if part is not None:
+            self.keep(sequence, part)
+        return response
+
+    def keep(self, sequence: LiveSequence[Any], part: dict[str, Array]) -> None:
+        """Have a sequence go on from these states."""
+        sequence.states = part
+        sequence.shape_key = self.states.shape_key(part)
 
     def bind(self, rows: Sequence[Row[E]]) -> "RowAssembler":
         """Return what gathers and scatters these rows, once."""
@@ -100,8 +134,7 @@ class RowAssembler:
         answers = model.assembler.scatter(batch, outputs[: len(self._names)])
         for row, part, answer in zip(self._rows, parts, answers, strict=True):
             if row.ready and part and not isinstance(answer, InferdError):
-                row.sequence.states = part
-                row.sequence.shape_key = model.states.shape_key(part)
+                model.keep(row.sequence, part)
         return answers
 
 

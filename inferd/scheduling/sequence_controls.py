@@ -118,6 +118,15 @@ class SequenceControls:
                 f"'{self._model_name}' expects '{expected}'"
             )
 
+    @property
+    def takes_text(self) -> bool:
+        """Whether the model takes correlation ids as text."""
+        return self._correlation is not None and self._correlation.datatype == "BYTES"
+
+    def typed_id(self, number: int) -> Key:
+        """Return a correlation id as the model takes it."""
+        return str(number) if self.takes_text else number
+
     def add_to(self, request: InferRequest) -> None:
         """
         Put the control tensors of a request that is executed by itself among its inputs.

@@ -30,6 +30,10 @@ class Entry(Protocol):
     """When it was added, in nanoseconds."""
     discarded: bool
     """Set by the table when the entry left without being executed."""
+    once: bool
+    """Whether it is a sequence of its own, without an id from its client."""
+    again: bool
+    """Set by the table when the entry was executed before and is to be executed again."""
 
 
 E = TypeVar("E", bound=Entry)
@@ -47,6 +51,8 @@ class LiveSequence(Generic[E]):
         last_ns: When it was last heard of.
         running: Whether one of its requests executes.
         complete: Whether its last request is an END, so that only a START may follow.
+        once: Whether it is a single request without an id of its own, executed until the
+            backend is done with it.
         states: State input name -> the value for the next request.
         shape_key: Equal for sequences whose states can be gathered into one.
     """
@@ -57,6 +63,7 @@ class LiveSequence(Generic[E]):
         "key",
         "lane",
         "last_ns",
+        "once",
         "queue",
         "running",
         "shape_key",
@@ -72,6 +79,7 @@ class LiveSequence(Generic[E]):
         self.last_ns = now_ns
         self.running = False
         self.complete = False
+        self.once = False
         self.restart()
 
     def restart(self) -> None:
@@ -105,20 +113,24 @@ class LiveSequence(Generic[E]):
         if starts:
             self.restart()
         self.running = True
-        return Row(self, entry, start=starts, end=entry.request.sequence_end)
+        return Row(self, entry, start=starts, end=entry.request.sequence_end and not entry.again)
 
     def drop_discarded(self) -> bool:
         """Drop requests that were taken back; ``True`` when one of them was an END."""
         while self.queue and self.queue[0].discarded:
-            request = self.queue.popleft().request
-            if request.sequence_end:
+            entry = self.queue.popleft()
+            if self.ends_with(entry):
                 return True
             # The first request that does execute is the model's START.
-            self._start_owed = self._start_owed or request.sequence_start
+            self._start_owed = self._starts(entry)
         return False
 
+    def ends_with(self, entry: E) -> bool:
+        """Whether the sequence is over when the entry is."""
+        return self.once or entry.request.sequence_end
+
     def _starts(self, entry: E) -> bool:
-        return entry.request.sequence_start or self._start_owed
+        return (entry.request.sequence_start and not entry.again) or self._start_owed
 
 
 @dataclass(slots=True)

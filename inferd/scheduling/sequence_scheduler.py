@@ -16,13 +16,17 @@ from inferd.backend import Instance
 from inferd.errors import QueueTimeout, ShuttingDown
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.batcher import WaitUntil
+from inferd.scheduling.decoupled import NOBODY, ExecutionSender, Sender, execute_decoupled
 from inferd.scheduling.execution import Execution, execute
 from inferd.scheduling.instances import InstancePool, Seat
+from inferd.scheduling.replies import ReplyStream
+from inferd.scheduling.rescheduling import end_unfinished, goes_on, refuse_rescheduled
 from inferd.scheduling.sequence_assembly import SequenceAssembler
 from inferd.scheduling.sequence_rows import Execute, Row
 from inferd.scheduling.sequences import EXPIRED, SequenceTable
 from inferd.scheduling.settlement import record_failure, settle
 from inferd.scheduling.statistics import ModelStatistics
+from inferd.scheduling.streams import OpenStreams
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +37,18 @@ INLINE_BUDGET_NS: Final = 1_000_000
 class Step:
     """A request of a sequence on its way through the scheduler, and its answer's future."""
 
-    __slots__ = ("discarded", "enqueued_ns", "future", "queued", "request", "shape_key")
+    __slots__ = (
+        "again",
+        "discarded",
+        "enqueued_ns",
+        "future",
+        "once",
+        "queued",
+        "request",
+        "sender",
+        "shape_key",
+        "stream",
+    )
 
     def __init__(
         self,
@@ -48,6 +63,10 @@ class Step:
         self.future = future
         self.discarded = False
         self.queued = True
+        self.once = self.again = False
+        self.stream: ReplyStream | None = None
+        # Kept while the request may be executed again; the backend would end it by dropping it.
+        self.sender: Sender | None = None
 
 
 class SequenceScheduler:
@@ -60,6 +79,8 @@ class SequenceScheduler:
         instances: The version's instances; closed by :meth:`close`.
         statistics: Where executions and outcomes are counted.
         name: The model's name, which the instances' threads have too.
+        decoupled: Whether requests have any number of responses; they come by
+            :meth:`stream` then, and not by :meth:`infer`.
     """
 
     def __init__(
@@ -70,6 +91,7 @@ class SequenceScheduler:
         statistics: ModelStatistics,
         *,
         name: str,
+        decoupled: bool = False,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._table = table
@@ -77,6 +99,7 @@ class SequenceScheduler:
         self._statistics = statistics
         self._name = name
         self._pool = InstancePool(instances, name=name)
+        self._streams = OpenStreams(statistics, self._note_idle) if decoupled else None
         self._pumping = False
         self._pump_timer: asyncio.TimerHandle | None = None
         self._expiry_timer: asyncio.TimerHandle | None = None
@@ -86,8 +109,9 @@ class SequenceScheduler:
 
     @property
     def inflight(self) -> int:
-        """Requests queued plus batches executing."""
-        return self._table.queued + self._pool.busy
+        """Requests queued plus batches executing; plus streams of replies, when decoupled."""
+        streams = 0 if self._streams is None else len(self._streams)
+        return self._table.queued + self._pool.busy + streams
 
     @property
     def runs_inline(self) -> bool:
@@ -114,6 +138,18 @@ class SequenceScheduler:
             self._cancel(step)
             raise
 
+    def stream(self, request: InferRequest) -> ReplyStream:
+        """
+        Answer a checked request of a decoupled model with replies as they are made.
+
+        Closing the stream takes a queued request back. Errors that :meth:`infer` raises
+        later are replies here; raises the others as it does.
+        """
+        assert self._streams is not None
+        step = self.submit(request)
+        step.stream = self._streams.open(step, self._cancel)
+        return step.stream
+
     def submit(self, request: InferRequest) -> Step:
         """Queue a checked request; its future gets the answer. Raises as :meth:`infer` does."""
         if not self._accepting:
@@ -121,11 +157,16 @@ class SequenceScheduler:
                 "Server is stopping, scheduler for model has stopped accepting new inference "
                 "requests"
             )
+        once = self._table.iterative and not request.sequence_id
+        if once:
+            request.sequence_id = self._assembler.controls.typed_id(self._table.new_id())
+            request.sequence_start = True
         self._assembler.controls.check(request)
         now_ns = time.monotonic_ns()
         self._reject_expired(now_ns)
         shape_key = self._assembler.assembler.shape_key(request)
         step = Step(request, shape_key, now_ns, self._loop.create_future())
+        step.once = once
         if self._table.admit(step, now_ns):
             logger.warning(
                 "sequence %s for model '%s' has a conflict. The previous sequence did not end "
@@ -221,6 +262,13 @@ class SequenceScheduler:
         self._statistics.pending -= sum(row.ready for row in rows)
         self._statistics.last_inference_ms = time.time_ns() // 1_000_000
         bound = self._assembler.bind(rows)
+        if self._streams is not None:
+            senders = [self._sender(row) for row in rows]
+            seat.thread.run(
+                partial(execute_decoupled, seat.instance, bound, bound.requests, senders),
+                partial(self._finish_and_pump, seat, rows),
+            )
+            return
         if self._pool.inline.inline:
             self._finish(seat, rows, execute(seat.instance, bound, bound.requests))
             return
@@ -228,6 +276,16 @@ class SequenceScheduler:
             partial(execute, seat.instance, bound, bound.requests),
             partial(self._finish_and_pump, seat, rows),
         )
+
+    def _sender(self, row: Row[Step]) -> ExecutionSender:
+        step = row.entry
+        if not row.ready:
+            return NOBODY
+        if step.sender is None:
+            assert self._streams is not None
+            respond = partial(self._assembler.respond, row.sequence)
+            step.sender = self._streams.sender(step, respond, self._pool.completions)
+        return step.sender
 
     def _finish_and_pump(self, seat: Seat, rows: list[Row[Step]], done: Execution) -> None:
         self._finish(seat, rows, done)
@@ -246,11 +304,36 @@ class SequenceScheduler:
                 infer_ns,
                 done.end_ns - done.executed_ns,
             )
-        for row, answer in zip(rows, done.answers, strict=True):
-            if row.ready:
-                settle(self._statistics, row.entry, answer, done)
-        self._table.finish(rows, done.end_ns)
+        again = self._rescheduled(rows, done) if done.rescheduled else frozenset()
+        if self._streams is None:
+            for index, (row, answer) in enumerate(zip(rows, done.answers, strict=True)):
+                if row.ready and index not in again:
+                    settle(self._statistics, row.entry, answer, done)
+        else:
+            for index, row in enumerate(rows):
+                if row.ready and index not in again:
+                    row.entry.sender = None
+        self._table.finish(rows, done.end_ns, again)
         self._note_idle()
+
+    def _rescheduled(self, rows: list[Row[Step]], done: Execution) -> frozenset[int]:
+        """Return which rows are executed again: not those that failed or whose client is gone."""
+        assert done.rescheduled is not None
+        if not self._table.iterative:
+            refuse_rescheduled([row.entry for row in rows], done)
+            return frozenset()
+        again = frozenset(
+            index
+            for index in done.rescheduled
+            if rows[index].ready and goes_on(rows[index].entry, done, index)
+        )
+        for index in again:
+            rows[index].entry.queued = True
+        for index in done.rescheduled - again:
+            if rows[index].ready:
+                end_unfinished(rows[index].entry)
+        self._statistics.pending += len(again)
+        return again
 
     def _note_idle(self) -> None:
         if not self.inflight:

@@ -8,7 +8,7 @@ executes, reads a clock or knows an event loop.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final, Generic
 
 from inferd._generated.inference import ModelSequenceBatching
@@ -37,13 +37,32 @@ class SequenceTable(Generic[E]):
         model_name: For messages.
         lanes: One per instance.
         idle_ns: Nanoseconds without a request after which a sequence is forgotten.
+        iterative: Whether requests may come without an id: each is a sequence, and may be
+            executed any number of times.
     """
 
-    __slots__ = ("_backlog", "_idle_ns", "_lanes", "_live", "_model_name", "_stopping", "queued")
+    __slots__ = (
+        "_backlog",
+        "_idle_ns",
+        "_lanes",
+        "_last_id",
+        "_live",
+        "_model_name",
+        "_stopping",
+        "iterative",
+        "queued",
+    )
 
     def __init__(
-        self, model_name: str, lanes: Sequence[Lane[E]], idle_ns: int = DEFAULT_IDLE_NS
+        self,
+        model_name: str,
+        lanes: Sequence[Lane[E]],
+        idle_ns: int = DEFAULT_IDLE_NS,
+        *,
+        iterative: bool = False,
     ) -> None:
+        self.iterative = iterative
+        self._last_id = 0
         self._model_name = model_name
         self._lanes = lanes
         self._idle_ns = idle_ns
@@ -92,7 +111,8 @@ class SequenceTable(Generic[E]):
         if sequence is None:
             sequence = self._begin(request.sequence_id, now_ns)
         sequence.queue.append(entry)
-        sequence.complete = request.sequence_end
+        sequence.once = entry.once
+        sequence.complete = sequence.ends_with(entry)
         self.queued += 1
         self._touch(sequence, now_ns)
         if len(sequence.queue) == 1:
@@ -106,19 +126,35 @@ class SequenceTable(Generic[E]):
             self.queued -= sum(row.ready for row in decision.rows)
         return decision
 
-    def finish(self, rows: Sequence[Row[E]], now_ns: int) -> None:
-        """Note that an execution is over, whatever came of it."""
-        for row in rows:
+    def finish(self, rows: Sequence[Row[E]], now_ns: int, rescheduled: Container[int] = ()) -> None:
+        """
+        Note that an execution is over, whatever came of it.
+
+        Args:
+            rows: What was executed.
+            now_ns: When it was over.
+            rescheduled: Which rows are to be executed again: their entries are queued again.
+        """
+        for index, row in enumerate(rows):
             if not row.ready:
                 continue
             sequence = row.sequence
             sequence.running = False
             self._touch(sequence, now_ns)
-            if row.end:
+            if index in rescheduled:
+                self._repeat(sequence, row.entry, now_ns)
+            elif sequence.ends_with(row.entry):
                 self._end(sequence)
             else:
                 self._advance(sequence)
         self._promote()
+
+    def new_id(self) -> int:
+        """Return a correlation id no live sequence has."""
+        self._last_id += 1
+        while self._last_id in self._live or str(self._last_id) in self._live:
+            self._last_id += 1
+        return self._last_id
 
     def discard(self, entry: E) -> bool:
         """
@@ -180,6 +216,14 @@ class SequenceTable(Generic[E]):
                 f"inference request to model '{self._model_name}' must specify batch-size 1 due "
                 "to requirements of sequence batcher"
             )
+
+    def _repeat(self, sequence: LiveSequence[E], entry: E, now_ns: int) -> None:
+        """Queue an entry before the others of its sequence, but behind other sequences."""
+        entry.again = True
+        entry.enqueued_ns = now_ns
+        sequence.queue.appendleft(entry)
+        self.queued += 1
+        self._wake(sequence)
 
     def _begin(self, key: Key, now_ns: int) -> LiveSequence[E]:
         sequence = self._live[key] = LiveSequence[E](key, now_ns)

@@ -6,7 +6,7 @@ read them. They live here, with the one who counts, and know nothing of either r
 """
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 FAILURE_REASONS: Final = ("REJECTED", "CANCELED", "BACKEND", "OTHER")
 """The values of the failure counter's ``reason`` label (Triton's)."""
@@ -34,6 +34,25 @@ class BatchStatistics:
     compute_output: Duration = field(default_factory=Duration)
 
 
+ResponseKind = Literal["success", "fail", "empty_response", "cancel"]
+"""How one of a request's responses is counted, by Triton's names."""
+
+MAX_RESPONSES: Final = 10_000
+"""Responses of one request that are counted apart; the ones after them are counted as the last."""
+
+
+@dataclass(slots=True)
+class ResponseStatistics:
+    """The responses of one place in the order of their requests, decoupled models only."""
+
+    compute_infer: Duration = field(default_factory=Duration)
+    compute_output: Duration = field(default_factory=Duration)
+    success: Duration = field(default_factory=Duration)
+    fail: Duration = field(default_factory=Duration)
+    empty_response: Duration = field(default_factory=Duration)
+    cancel: Duration = field(default_factory=Duration)
+
+
 @dataclass(slots=True)
 class ModelStatistics:
     """
@@ -53,6 +72,7 @@ class ModelStatistics:
         compute_output: Scattering time, once per successful request.
         failures: Failed requests by reason.
         batches: Batch size -> its executions.
+        responses: Place of a response among its request's, from 0 -> such responses.
         request_us: Sums of per-request durations, each truncated to microseconds as
             Triton's counters are: request, queue, compute input, infer, output.
         load_ns: How long loading took, in nanoseconds.
@@ -76,6 +96,7 @@ class ModelStatistics:
     compute_output: Duration = field(default_factory=Duration)
     failures: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FAILURE_REASONS, 0))
     batches: dict[int, BatchStatistics] = field(default_factory=dict)
+    responses: dict[int, ResponseStatistics] = field(default_factory=dict)
     request_us: int = 0
     queue_us: int = 0
     compute_input_us: int = 0
@@ -120,6 +141,28 @@ class ModelStatistics:
         """Count one failed request under one of :data:`FAILURE_REASONS`."""
         self.fail.add(total_ns)
         self.failures[reason] += 1
+
+    def record_response(
+        self, index: int, infer_ns: int, output_ns: int, kind: ResponseKind
+    ) -> None:
+        """
+        Count one response of a decoupled model.
+
+        Args:
+            index: Its place among the responses of its request, from 0.
+            infer_ns: How long the backend took for it, in nanoseconds.
+            output_ns: How long it waited for the client to take the ones before.
+            kind: What it told.
+        """
+        index = min(index, MAX_RESPONSES - 1)
+        found = self.responses.get(index)
+        if found is None:
+            found = self.responses[index] = ResponseStatistics()
+        if kind in ("success", "fail"):
+            found.compute_infer.add(infer_ns)
+            found.compute_output.add(output_ns)
+        duration: Duration = getattr(found, kind)
+        duration.add(infer_ns + output_ns)
 
     def record_execution(
         self, batch_size: int, input_ns: int, infer_ns: int, output_ns: int

@@ -10,12 +10,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 R = TypeVar("R")
 
 
-class Completions(Generic[R]):
+class Completions:
     """
     Carries results from instance threads to the event loop.
 
@@ -25,7 +25,7 @@ class Completions(Generic[R]):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._done: deque[tuple[Callable[[R], None], R]] = deque()
+        self._done: deque[tuple[Callable[[Any], None], Any]] = deque()
         self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         loop.add_reader(self._fd, self._drain)
 
@@ -55,7 +55,7 @@ class InstanceThread(Generic[R]):
         completions: Where results go.
     """
 
-    def __init__(self, name: str, completions: Completions[R]) -> None:
+    def __init__(self, name: str, completions: Completions) -> None:
         self._name = name
         self._completions = completions
         self._work: SimpleQueue[tuple[Callable[[], R], Callable[[R], None]] | None] = SimpleQueue()

@@ -10,16 +10,8 @@ from inferd.models.support import ignored_fields, refuse_unsupported
 @pytest.mark.parametrize(
     ("field", "fields"),
     [
-        (
-            "model_transaction_policy.decoupled",
-            {"model_transaction_policy": pb.ModelTransactionPolicy(decoupled=True)},
-        ),
         ("batch_input", {"batch_input": [pb.BatchInput()]}),
         ("batch_output", {"batch_output": [pb.BatchOutput()]}),
-        (
-            "sequence_batching.iterative_sequence",
-            {"sequence_batching": pb.ModelSequenceBatching(iterative_sequence=True)},
-        ),
         ("model_repository_agents", {"model_repository_agents": pb.ModelRepositoryAgents()}),
     ],
 )

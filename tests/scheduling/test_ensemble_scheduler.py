@@ -22,6 +22,7 @@ class Adder:
 
     def __init__(self, name, inputs=("X",), batch=4):
         self.holds = Holds()
+        self.decoupled = False
         self.signature = Signature(name, batch, [spec(one) for one in inputs], [spec("Y")])
         self.scheduler = self
         self.gate = asyncio.Event()

@@ -9,7 +9,7 @@ from inferd.scheduling.sequence_rows import LiveSequence
 class Step:
     """A queued request."""
 
-    discarded = False
+    discarded = again = once = False
 
     def __init__(self, at, shape_key):
         self.request = InferRequest("m", {})

@@ -12,6 +12,7 @@ class Step:
     def __init__(self, *, start=False, end=False, discarded=False, shape_key=None):
         self.request = InferRequest("m", {}, sequence_start=start, sequence_end=end)
         self.discarded = discarded
+        self.again = self.once = False
         self.shape_key = shape_key
         self.enqueued_ns = 5
 

@@ -11,7 +11,7 @@ from inferd.scheduling.sequence_slots import DirectLane
 class Step:
     """A queued request."""
 
-    discarded = False
+    discarded = again = once = False
 
     def __init__(self, at=0, shape_key=None, **flags):
         self.request = InferRequest("m", {}, **flags)

@@ -25,7 +25,7 @@ class Step:
         self.request.batch_size = rows
         self.shape_key = shape_key
         self.enqueued_ns = at
-        self.discarded = False
+        self.discarded = self.again = self.once = False
 
 
 def table(slots=1, lanes=1, idle=100):

@@ -29,13 +29,17 @@ class StreamReply:
     Attributes:
         response: The answer; with an error, what is known of the failed request.
         error_message: What went wrong, or ``""``.
+        final: Whether the request's client gets nothing after it.
     """
 
-    __slots__ = ("error_message", "response")
+    __slots__ = ("error_message", "final", "response")
 
-    def __init__(self, response: InferResponse, error_message: str = "") -> None:
+    def __init__(
+        self, response: InferResponse, error_message: str = "", *, final: bool = True
+    ) -> None:
         self.response = response
         self.error_message = error_message
+        self.final = final
 
 
 class InferenceCodec(CodecBase):
@@ -73,7 +77,7 @@ class InferenceCodec(CodecBase):
         if message_type is StreamReply:
             if message.error_message:
                 return encode_stream_error(message.error_message, message.response)
-            return encode_stream_response(message.response)
+            return encode_stream_response(message.response, final=message.final)
         return [bytes(message)]
 
     def encode(self, message: Any, message_type: Any) -> bytes:

@@ -12,6 +12,7 @@ from grpclib.const import Status
 from inferd.errors import (
     AlreadyExists,
     BackendError,
+    DecoupledModel,
     InferdError,
     InvalidRequest,
     LoadFailed,
@@ -31,6 +32,7 @@ SHUTTING_DOWN: Final = "GRPC server is shutting down and has stopped accepting n
 STATUS: Final[dict[type[InferdError], Status]] = {
     InvalidRequest: Status.INVALID_ARGUMENT,
     UnsupportedFeature: Status.UNIMPLEMENTED,
+    DecoupledModel: Status.UNIMPLEMENTED,
     MalformedDocument: Status.INTERNAL,
     NotFound: Status.NOT_FOUND,
     AlreadyExists: Status.ALREADY_EXISTS,

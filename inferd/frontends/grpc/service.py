@@ -13,6 +13,7 @@ from grpclib.const import Cardinality, Handler
 
 from inferd._generated import inference as pb
 from inferd.dataplane import DataPlane
+from inferd.errors import DecoupledModel, UnsupportedFeature
 from inferd.frontends.grpc.call import Call
 from inferd.frontends.grpc.codec import StreamReply
 from inferd.frontends.grpc.drain import Drain
@@ -23,6 +24,7 @@ from inferd.protocol.infer_rules import to_request
 from inferd.protocol.messages import InferResponse
 
 _PATH: Final = "/inference.GRPCInferenceService/"
+_DECOUPLED: Final = "ModelInfer RPC doesn't support models with decoupled transaction policy"
 
 
 class InferenceService(pb.GrpcInferenceServiceBase):
@@ -54,10 +56,14 @@ class InferenceService(pb.GrpcInferenceServiceBase):
         received_ns = time.monotonic_ns()
         request = to_request(message)
         request.received_ns = received_ns
-        await call.send_message(await self._dataplane.infer(request))
+        try:
+            response = await self._dataplane.infer(request)
+        except DecoupledModel:
+            raise UnsupportedFeature(_DECOUPLED) from None
+        await call.send_message(response)
 
     async def _stream_infer(self, call: Call) -> None:
-        await InferStream(call, self._dataplane.infer, self._drain).run()
+        await InferStream(call, self._dataplane, self._drain).run()
 
     async def server_live(self, message: pb.ServerLiveRequest) -> pb.ServerLiveResponse:
         """Say that the process answers."""

@@ -14,6 +14,7 @@ from inferd import errors
 STATUS: Final[dict[type[errors.InferdError], int]] = {
     errors.InvalidRequest: 400,
     errors.UnsupportedFeature: 501,
+    errors.DecoupledModel: 501,
     errors.MalformedDocument: 500,
     errors.NotFound: 404,
     errors.AlreadyExists: 400,

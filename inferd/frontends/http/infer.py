@@ -14,8 +14,8 @@ from aiohttp import web
 from multidict import istr
 
 from inferd.dataplane import DataPlane
-from inferd.errors import InvalidRequest, MalformedDocument
-from inferd.frontends.http import bodies, compression
+from inferd.errors import DecoupledModel, InvalidRequest, MalformedDocument, UnsupportedFeature
+from inferd.frontends.http import bodies, compression, streaming
 from inferd.frontends.http.routes import Route
 from inferd.protocol import binary_extension
 from inferd.protocol.infer_json import (
@@ -29,8 +29,11 @@ from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.tensors import Buffer
 
 _CONTENT_ENCODING: Final = istr("Content-Encoding")
+_ACCEPT: Final = istr("Accept")
 _ACCEPT_ENCODING: Final = istr("Accept-Encoding")
 _JSON_LENGTH: Final = istr(binary_extension.HEADER)
+
+_DECOUPLED: Final = "HTTP end point doesn't support models with decoupled transaction policy"
 
 _OFF_LOOP_ELEMENTS: Final = 1 << 16
 """Responses with more elements than this are turned into JSON in a thread."""
@@ -51,10 +54,11 @@ class InferEndpoint:
         max_input_size: The largest body, decompressed body or tensor in JSON, in bytes.
     """
 
-    __slots__ = ("_dataplane", "_infer", "_max_input_size", "_signature")
+    __slots__ = ("_infer", "_max_input_size", "_signature", "_stream")
 
     def __init__(self, dataplane: DataPlane, max_input_size: int) -> None:
         self._infer = dataplane.infer
+        self._stream = dataplane.stream
         self._signature = dataplane.signature
         self._max_input_size = max_input_size
 
@@ -67,7 +71,13 @@ class InferEndpoint:
                 # An unknown model is reported before anything that is wrong with the body.
                 self._signature(route.name, route.version)
             raise
-        response = await self._infer(decoded.request)
+        streamed = streaming.wanted(request.headers.get(_ACCEPT))
+        if streamed is not None:
+            return await streaming.respond(request, self._stream(decoded.request), streamed)
+        try:
+            response = await self._infer(decoded.request)
+        except DecoupledModel:
+            raise UnsupportedFeature(_DECOUPLED) from None
         encoded = await _encode(response, decoded)
         return await _send(request, encoded)
 

@@ -73,6 +73,10 @@ class FakeDataPlane:
             self.running -= 1
             self._changed.set()
 
+    def is_decoupled(self, name, version):
+        """Only ``many`` is."""
+        return name == "many"
+
     async def _answer(self, request):
         name = request.model_name
         if name == "held":

@@ -9,6 +9,7 @@ from inferd.frontends.grpc.errors import status_of
 TABLE = {
     errors.InvalidRequest: Status.INVALID_ARGUMENT,
     errors.UnsupportedFeature: Status.UNIMPLEMENTED,
+    errors.DecoupledModel: Status.UNIMPLEMENTED,
     errors.MalformedDocument: Status.INTERNAL,
     errors.NotFound: Status.NOT_FOUND,
     errors.AlreadyExists: Status.ALREADY_EXISTS,

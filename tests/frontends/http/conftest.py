@@ -26,6 +26,7 @@ from inferd.frontends.http.server import HttpServer
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.signature import Signature, TensorSpec
 from inferd.protocol.tensors import Tensor
+from inferd.scheduling.replies import OneReply, ReplySource
 
 
 class FakeDataPlane:
@@ -117,6 +118,9 @@ class FakeDataPlane:
         return InferResponse(
             request.model_name, "1", outputs, id=request.id, parameters=self.parameters
         )
+
+    def stream(self, request: InferRequest) -> ReplySource:
+        return OneReply(self.infer(request))
 
     def _check(self, name: str) -> None:
         if name != "echo":

@@ -17,6 +17,7 @@ def _made(kind):
     [
         (errors.InvalidRequest, 400),
         (errors.UnsupportedFeature, 501),
+        (errors.DecoupledModel, 501),
         (errors.MalformedDocument, 500),
         (errors.NotFound, 404),
         (errors.AlreadyExists, 400),

@@ -1,0 +1,54 @@
+"""
+The built-in backend that answers a request for ``n`` with ``n`` responses, each of them ``n``.
+
+It is decoupled, with ``IN`` and ``OUT``, an integer ``[1]`` each, like Triton's backend of
+the same name. A response waits until the client has taken enough of those before it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from inferd.backend import API_VERSION, Backend, Batch, Instance, Model, ModelContext, Placement
+from inferd.backends.contract import check_decoupled, check_tensors
+
+Array = npt.NDArray[Any]
+
+
+class SquareBackend(Backend):
+    """Repeats a number as often as it says."""
+
+    API_VERSION = API_VERSION
+
+    def load(self, context: ModelContext) -> Model:
+        """
+        Make a model from its config alone.
+
+        Raises:
+            BackendError: The config is not decoupled, batches, or has other tensors.
+        """
+        check_decoupled(context)
+        check_tensors(context, inputs=("IN",), outputs=("OUT",))
+        return SquareModel()
+
+
+class SquareModel(Model):
+    """One version of a squaring model."""
+
+    def create_instance(self, placement: Placement) -> Instance:
+        """Make an instance."""
+        return SquareInstance()
+
+
+class SquareInstance(Instance):
+    """One instance; it answers one request after the other."""
+
+    def execute(self, batch: Batch) -> Sequence[Array]:
+        """Send the responses to one request."""
+        number, sender = batch.inputs["IN"].ravel().copy(), batch.senders[0]
+        for _ in range(int(number[0])):
+            if not sender.send({"OUT": number}):
+                break
+        sender.finish()
+        return ()

@@ -1,0 +1,100 @@
+"""
+Responses as a stream of documents: server-sent events, or one JSON document per line.
+
+``POST .../infer`` answers so when the client's ``Accept`` header asks for it. That is the
+way to decoupled models over HTTP, which Triton's infer endpoint refuses; any other model
+answers with one document. Tensors are in the JSON.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from inferd.errors import InferdError
+from inferd.frontends.http.errors import status_of
+from inferd.protocol.infer_json import encode_response
+from inferd.protocol.messages import InferResponse, RequestedOutput
+from inferd.scheduling.replies import Reply, ReplySource
+
+_EVENTS: Final = "text/event-stream"
+_LINES: Final = "application/x-ndjson"
+
+_OFF_LOOP_ELEMENTS: Final = 1 << 16
+"""Responses with more elements than this are turned into JSON in a thread."""
+
+
+def wanted(accept: str | None) -> str | None:
+    """Return the content type of the stream an ``Accept`` header asks for, or ``None``."""
+    if accept is None:
+        return None
+    kinds = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
+    return next((kind for kind in (_EVENTS, _LINES) if kind in kinds), None)
+
+
+async def respond(
+    request: web.BaseRequest, replies: ReplySource, content_type: str
+) -> web.StreamResponse:
+    """
+    Write replies as they come; the status is that of the first one.
+
+    A client that is gone, or reads slowly, is felt by the model: nothing is taken from it
+    before the document in front was sent.
+    """
+    try:
+        reply = await replies.receive()
+        response = _start(reply, content_type)
+        await response.prepare(request)
+        while True:
+            document = await _document(reply)
+            if document is not None:
+                await response.write(_framed(document, content_type))
+            if reply.final:
+                break
+            reply = await replies.receive()
+        await response.write_eof()
+    except ConnectionError:
+        # The client is gone; closing the replies takes the request back.
+        pass
+    finally:
+        replies.close()
+    return response
+
+
+def _start(reply: Reply, content_type: str) -> web.StreamResponse:
+    failed = isinstance(reply.answer, InferdError)
+    status = status_of(reply.answer) if isinstance(reply.answer, InferdError) else 200
+    response = web.StreamResponse(status=status, headers=_headers(content_type))
+    if failed and reply.final:
+        response.force_close()
+    return response
+
+
+def _headers(content_type: str) -> Mapping[str, str]:
+    return {"Content-Type": f"{content_type}; charset=utf-8", "Cache-Control": "no-cache"}
+
+
+async def _document(reply: Reply) -> bytes | None:
+    """Return a reply as JSON; the mere end is told by the end of the stream."""
+    answer = reply.answer
+    if answer is None:
+        return None
+    if isinstance(answer, InferdError):
+        return orjson.dumps({"error": answer.message})
+    if sum(tensor.element_count for tensor in answer.outputs) > _OFF_LOOP_ELEMENTS:
+        return await asyncio.to_thread(_encode, answer)
+    return _encode(answer)
+
+
+def _encode(response: InferResponse) -> bytes:
+    none: tuple[RequestedOutput, ...] = ()
+    try:
+        return encode_response(response, none, binary_output=False).document
+    except InferdError as error:
+        return orjson.dumps({"error": error.message})
+
+
+def _framed(document: bytes, content_type: str) -> bytes:
+    return b"data: " + document + b"\n\n" if content_type == _EVENTS else document + b"\n"
