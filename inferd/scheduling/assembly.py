@@ -54,7 +54,7 @@ class Assembler:
         inputs: dict[str, Array] = {}
         for name in requests[0].inputs:
             tensors = [request.inputs[name] for request in requests]
-            array = tensors[0].array() if len(tensors) == 1 else _concatenate(tensors)
+            array = tensors[0].array() if len(tensors) == 1 else concatenate(tensors)
             spec = self._signature.inputs.get(name)
             if spec is not None and spec.reshape is not None:
                 array = array.reshape(self._reshaped(array.shape, spec.dims, spec.reshape))
@@ -113,12 +113,8 @@ class Assembler:
         return columns
 
     def _checked(self, spec: TensorSpec, array: Array, size: int) -> Array:
-        expected = BY_NAME[spec.datatype].dtype
-        if array.dtype != expected:
-            raise BackendError(
-                f"model '{self._model_name}' returned output '{spec.name}' as {array.dtype}, "
-                f"but the model configuration specifies {spec.datatype}"
-            )
+        if array.dtype != BY_NAME[spec.datatype].dtype:
+            raise self._wrong_datatype(spec, array)
         if spec.reshape is not None:
             array = array.reshape(self._reshaped(array.shape, spec.reshape, spec.dims))
         if self._batches and (not array.ndim or array.shape[0] != size):
@@ -127,6 +123,12 @@ class Assembler:
                 f"{list(array.shape)} for a batch of {size}"
             )
         return array
+
+    def _wrong_datatype(self, spec: TensorSpec, array: Array) -> BackendError:
+        return BackendError(
+            f"model '{self._model_name}' returned output '{spec.name}' as {array.dtype}, "
+            f"but the model configuration specifies {spec.datatype}"
+        )
 
     def _slices(self, spec: TensorSpec, array: Array, batch: Batch) -> list[Tensor]:
         name, datatype = spec.name, spec.datatype
@@ -156,7 +158,7 @@ class Assembler:
         return exchange_dims(actual, source, target, batches=self._batches)
 
 
-def _concatenate(tensors: Sequence[Tensor]) -> Array:
+def concatenate(tensors: Sequence[Tensor]) -> Array:
     """Return the tensors joined along dimension 0."""
     first = tensors[0]
     itemsize = BY_NAME[first.datatype].itemsize

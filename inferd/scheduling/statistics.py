@@ -35,6 +35,20 @@ class BatchStatistics:
 
 
 @dataclass(slots=True)
+class PaddingStatistics:
+    """
+    What padding requests to a common shape has cost a model.
+
+    Attributes:
+        elements: Elements of padded inputs that the model was given.
+        padded_elements: Those among them that no client sent.
+    """
+
+    elements: int = 0
+    padded_elements: int = 0
+
+
+@dataclass(slots=True)
 class ModelStatistics:
     """
     What one model version has done since it was loaded.
@@ -62,6 +76,7 @@ class ModelStatistics:
             them up and keeping the answer took.
         cache_hit_us: Sum of the hits' times, each truncated to microseconds; likewise
             ``cache_miss_us``.
+        padding: What padding has cost; ``None`` for a model that pads nothing.
     """
 
     last_inference_ms: int = 0
@@ -87,6 +102,7 @@ class ModelStatistics:
     cache_miss: Duration = field(default_factory=Duration)
     cache_hit_us: int = 0
     cache_miss_us: int = 0
+    padding: PaddingStatistics | None = None
 
     def record_success(
         self, total_ns: int, queue_ns: int, input_ns: int, infer_ns: int, output_ns: int
