@@ -20,8 +20,6 @@ def refuse_unsupported(config: ModelConfig) -> None:
     """
     for field, used in (
         ("model_transaction_policy.decoupled", _is_decoupled(config)),
-        ("batch_input", bool(config.batch_input)),
-        ("batch_output", bool(config.batch_output)),
         ("sequence_batching.iterative_sequence", _is_iterative(config)),
         ("model_repository_agents", config.model_repository_agents is not None),
     ):

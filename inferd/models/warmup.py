@@ -19,6 +19,7 @@ from inferd._generated.inference import (
 )
 from inferd.backend import Instance
 from inferd.errors import InferdError, InvalidRequest, LoadFailed
+from inferd.models.assembling import assembler_of
 from inferd.protocol import bytes_tensor
 from inferd.protocol.datatypes import BY_CONFIG, Datatype
 from inferd.protocol.messages import InferRequest
@@ -61,7 +62,7 @@ def run(
     if not config.model_warmup:
         return
     signature = Signature.from_config(config)
-    assembler = Assembler(signature, version)
+    assembler = assembler_of(config, signature, version)
     for sample in config.model_warmup:
         if not sample.batch_size:
             logger.debug("Skipping batch 0 warmup sample '%s'", sample.name)

@@ -14,8 +14,6 @@ from inferd.models.support import ignored_fields, refuse_unsupported
             "model_transaction_policy.decoupled",
             {"model_transaction_policy": pb.ModelTransactionPolicy(decoupled=True)},
         ),
-        ("batch_input", {"batch_input": [pb.BatchInput()]}),
-        ("batch_output", {"batch_output": [pb.BatchOutput()]}),
         (
             "sequence_batching.iterative_sequence",
             {"sequence_batching": pb.ModelSequenceBatching(iterative_sequence=True)},
