@@ -16,12 +16,12 @@ from inferd.backend import Backend, Instance, Model, ModelContext, Placement
 from inferd.backends.loader import BackendLoader
 from inferd.errors import InferdError, LoadFailed, PluginError
 from inferd.models import completion, labels, model_config, validation, versions, warmup
+from inferd.models.assembling import assembler_of
 from inferd.models.loaded import LoadedVersion, Scheduling, is_decoupled
 from inferd.models.response_caching import FindLoaded, with_cache
 from inferd.models.sequence_batching import read_states, sequence_scheduler
 from inferd.models.support import ignored_fields, refuse_unsupported
 from inferd.protocol.signature import Signature
-from inferd.scheduling.assembly import Assembler
 from inferd.scheduling.cache import ResponseCache
 from inferd.scheduling.ensemble import EnsemblePlan
 from inferd.scheduling.ensemble_scheduler import EnsembleScheduler, FindModel
@@ -296,7 +296,7 @@ def _scheduler(
     if config.ensemble_scheduling is not None:
         plan = EnsemblePlan.from_config(config, signature)
         return EnsembleScheduler(plan, built.version, find, statistics)
-    assembler = Assembler(signature, built.version)
+    assembler = assembler_of(config, signature, built.version, statistics)
     if built.states is not None:
         return sequence_scheduler(config, assembler, built.states, built.instances, statistics)
     policy = BatchPolicy.from_config(config)

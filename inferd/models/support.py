@@ -18,11 +18,7 @@ def refuse_unsupported(config: ModelConfig) -> None:
     Raises:
         LoadFailed: It asks for such a feature; the message names the field.
     """
-    for field, used in (
-        ("batch_input", bool(config.batch_input)),
-        ("batch_output", bool(config.batch_output)),
-        ("model_repository_agents", config.model_repository_agents is not None),
-    ):
+    for field, used in (("model_repository_agents", config.model_repository_agents is not None),):
         if used:
             raise LoadFailed(f"'{field}' is not supported yet, specified for {config.name}")
 

@@ -11,12 +11,14 @@ from collections.abc import Iterable, Iterator
 
 from inferd._generated.inference import ModelConfig, ModelMetrics, ModelWarmup
 from inferd.errors import InvalidRequest, LoadFailed
+from inferd.models.collating import check_collation
 from inferd.models.completion import BACKEND_OF_PLATFORM, ENSEMBLE_PLATFORM
 from inferd.models.validation_batching import check_dynamic_batching
 from inferd.models.validation_ensemble import check_ensemble
 from inferd.models.validation_instances import check_instance_groups
+from inferd.models.validation_ragged import check_ragged
 from inferd.models.validation_sequences import check_sequence_batching
-from inferd.models.validation_tensors import check_batch_tensors, check_tensors
+from inferd.models.validation_tensors import check_tensors
 from inferd.protocol.datatypes import BY_CONFIG
 
 _STRICT_BACKENDS = frozenset(BACKEND_OF_PLATFORM.values())
@@ -68,7 +70,8 @@ def validate(config: ModelConfig, *, directory_name: str, gpu_count: int = 0) ->
     if config.model_metrics is not None:
         _check_metrics(config.model_metrics)
     check_tensors(config)
-    check_batch_tensors(config)
+    check_ragged(config)
+    check_collation(config)
     check_instance_groups(config, gpu_count)
     for warmup in config.model_warmup:
         _check_warmup(config, warmup)

@@ -1,17 +1,9 @@
-"""The check of a model config's inputs, outputs, batch inputs and batch outputs."""
+"""The check of a model config's inputs and outputs."""
 
 import math
 from collections.abc import Iterable, Sequence
 
-from inferd._generated.inference import (
-    BatchInput,
-    BatchOutput,
-    DataType,
-    ModelConfig,
-    ModelInput,
-    ModelInputFormat,
-    ModelOutput,
-)
+from inferd._generated.inference import ModelConfig, ModelInput, ModelInputFormat, ModelOutput
 from inferd.errors import LoadFailed
 from inferd.protocol.datatypes import BY_CONFIG
 
@@ -43,26 +35,6 @@ def check_tensors(config: ModelConfig) -> None:
         raise LoadFailed(
             "model configuration must contain at least one output, none were specified."
         )
-
-
-def check_batch_tensors(config: ModelConfig) -> None:
-    """
-    Check every batch input and batch output against the inputs and outputs.
-
-    Raises:
-        LoadFailed: The first thing that is wrong.
-    """
-    inputs = {tensor.name for tensor in config.input}
-    outputs = {tensor.name for tensor in config.output}
-    for batch_input in config.batch_input:
-        _check_sources("input", batch_input, inputs, config.name)
-        if batch_input.data_type not in (DataType.TYPE_INT32, DataType.TYPE_FP32):
-            raise LoadFailed(
-                f"batch input data type must be TYPE_INT32 or TYPE_FP32 for {config.name}"
-            )
-    for batch_output in config.batch_output:
-        _check_sources("output", batch_output, inputs, config.name)
-        _check_targets(batch_output, outputs, config.name)
 
 
 def _check_tensor(tensor: ModelInput | ModelOutput, kind: str, config: ModelConfig) -> None:
@@ -141,28 +113,4 @@ def _check_unique(names: Iterable[str], kind: str, model: str) -> None:
     for name in names:
         if name in seen:
             raise LoadFailed(f"{kind} '{name}' is specified more than once for {model}")
-        seen.add(name)
-
-
-def _check_sources(
-    kind: str, batch_tensor: BatchInput | BatchOutput, inputs: set[str], model: str
-) -> None:
-    if not batch_tensor.kind.name:
-        raise LoadFailed(f"unknown batch {kind} kind '{int(batch_tensor.kind)}' for {model}")
-    if len(batch_tensor.source_input) != 1:
-        raise LoadFailed(
-            f"batch {kind} kind '{batch_tensor.kind.name}' expects 1 source input, "
-            f"got {len(batch_tensor.source_input)} for {model}"
-        )
-    if batch_tensor.source_input[0] not in inputs:
-        raise LoadFailed(f"unknown source input name '{batch_tensor.source_input[0]}' for {model}")
-
-
-def _check_targets(batch_output: BatchOutput, outputs: set[str], model: str) -> None:
-    seen: set[str] = set()
-    for name in batch_output.target_name:
-        if name not in outputs:
-            raise LoadFailed(f"unknown target output name '{name}' for {model}")
-        if name in seen:
-            raise LoadFailed(f"target output name '{name}' can only be specified once for {model}")
         seen.add(name)

@@ -15,6 +15,7 @@ import numpy as np
 from inferd._generated.inference import ModelConfig, ModelWarmup
 from inferd.backend import Instance
 from inferd.errors import InferdError, InvalidRequest, LoadFailed
+from inferd.models.assembling import assembler_of
 from inferd.models.loaded import is_decoupled
 from inferd.models.warmup_sender import Outcome, WarmupSender
 from inferd.protocol import bytes_tensor
@@ -60,7 +61,7 @@ def run(
     if not config.model_warmup:
         return
     signature = Signature.from_config(config)
-    assembler = Assembler(signature, version)
+    assembler = assembler_of(config, signature, version)
     for sample in config.model_warmup:
         if not sample.batch_size:
             logger.debug("Skipping batch 0 warmup sample '%s'", sample.name)

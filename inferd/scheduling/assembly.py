@@ -59,7 +59,7 @@ class Assembler:
         inputs: dict[str, Array] = {}
         for name in requests[0].inputs:
             tensors = [request.inputs[name] for request in requests]
-            array = tensors[0].array() if len(tensors) == 1 else _concatenate(tensors)
+            array = tensors[0].array() if len(tensors) == 1 else concatenate(tensors)
             spec = self._signature.inputs.get(name)
             if spec is not None and spec.reshape is not None:
                 array = array.reshape(self._reshaped(array.shape, spec.dims, spec.reshape))
@@ -157,15 +157,17 @@ class Assembler:
 
     def _typed(self, spec: TensorSpec, array: Array) -> Array:
         """Return an output as clients see it, if it has the datatype of the config."""
-        expected = BY_NAME[spec.datatype].dtype
-        if array.dtype != expected:
-            raise BackendError(
-                f"model '{self._model_name}' returned output '{spec.name}' as {array.dtype}, "
-                f"but the model configuration specifies {spec.datatype}"
-            )
+        if array.dtype != BY_NAME[spec.datatype].dtype:
+            raise self._wrong_datatype(spec, array)
         if spec.reshape is not None:
             array = array.reshape(self._reshaped(array.shape, spec.reshape, spec.dims))
         return array
+
+    def _wrong_datatype(self, spec: TensorSpec, array: Array) -> BackendError:
+        return BackendError(
+            f"model '{self._model_name}' returned output '{spec.name}' as {array.dtype}, "
+            f"but the model configuration specifies {spec.datatype}"
+        )
 
     def _slices(self, spec: TensorSpec, array: Array, batch: Batch) -> list[Tensor]:
         name, datatype = spec.name, spec.datatype
@@ -195,7 +197,7 @@ class Assembler:
         return exchange_dims(actual, source, target, batches=self._batches)
 
 
-def _concatenate(tensors: Sequence[Tensor]) -> Array:
+def concatenate(tensors: Sequence[Tensor]) -> Array:
     """Return the tensors joined along dimension 0."""
     first = tensors[0]
     itemsize = BY_NAME[first.datatype].itemsize

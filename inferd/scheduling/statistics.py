@@ -54,6 +54,20 @@ class ResponseStatistics:
 
 
 @dataclass(slots=True)
+class PaddingStatistics:
+    """
+    What padding requests to a common shape has cost a model.
+
+    Attributes:
+        elements: Elements of padded inputs that the model was given.
+        padded_elements: Those among them that no client sent.
+    """
+
+    elements: int = 0
+    padded_elements: int = 0
+
+
+@dataclass(slots=True)
 class ModelStatistics:
     """
     What one model version has done since it was loaded.
@@ -82,6 +96,7 @@ class ModelStatistics:
             them up and keeping the answer took.
         cache_hit_us: Sum of the hits' times, each truncated to microseconds; likewise
             ``cache_miss_us``.
+        padding: What padding has cost; ``None`` for a model that pads nothing.
     """
 
     last_inference_ms: int = 0
@@ -108,6 +123,7 @@ class ModelStatistics:
     cache_miss: Duration = field(default_factory=Duration)
     cache_hit_us: int = 0
     cache_miss_us: int = 0
+    padding: PaddingStatistics | None = None
 
     def record_success(
         self, total_ns: int, queue_ns: int, input_ns: int, infer_ns: int, output_ns: int

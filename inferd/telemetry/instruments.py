@@ -2,7 +2,8 @@
 The table of metrics: every name Triton has that our statistics can feed, and how each is read.
 
 Names, kinds and help texts are Triton's, because dashboards, alerts and autoscalers are
-written against them. Each row says how to read its number from a model version's
+written against them; what Triton does not count is named ``inferd_``. Each row says how
+to read its number from a model version's
 :class:`~inferd.scheduling.statistics.ModelStatistics` or from the host when somebody
 scrapes; counting itself is the scheduler's integer additions.
 
@@ -160,6 +161,18 @@ MODEL_INSTRUMENTS: Final = (
         "nv_cache_miss_duration_per_model",
         "Total cache miss (insert+lookup) duration per model, in microseconds",
         lambda s: s.cache_miss_us,
+    ),
+    ModelInstrument(
+        "inferd_collate_elements",
+        "counter",
+        "Number of elements of padded inputs that the model was given",
+        lambda s: None if s.padding is None else s.padding.elements,
+    ),
+    ModelInstrument(
+        "inferd_collate_padded_elements",
+        "counter",
+        "Number of elements among them that are padding",
+        lambda s: None if s.padding is None else s.padding.padded_elements,
     ),
     ModelInstrument(
         "nv_inference_pending_request_count",

@@ -10,8 +10,6 @@ from inferd.models.support import ignored_fields, refuse_unsupported
 @pytest.mark.parametrize(
     ("field", "fields"),
     [
-        ("batch_input", {"batch_input": [pb.BatchInput()]}),
-        ("batch_output", {"batch_output": [pb.BatchOutput()]}),
         ("model_repository_agents", {"model_repository_agents": pb.ModelRepositoryAgents()}),
     ],
 )

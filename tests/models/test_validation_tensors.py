@@ -1,11 +1,11 @@
-"""Tests of the check of inputs, outputs, batch inputs and batch outputs."""
+"""Tests of the check of inputs and outputs."""
 
 import pytest
 
 from inferd._generated.inference import ModelConfig
 from inferd.errors import LoadFailed
 from inferd.models import model_config
-from inferd.models.validation_tensors import check_batch_tensors, check_tensors
+from inferd.models.validation_tensors import check_tensors
 
 FP32 = "data_type: TYPE_FP32"
 OUTPUT = f'output {{ name: "O" {FP32} dims: 1 }}'
@@ -125,70 +125,4 @@ def test_broken_tensors_are_named(text: str, message: str) -> None:
     """What is wrong with an input or output is said in Triton's words, with its name."""
     with pytest.raises(LoadFailed) as caught:
         check_tensors(_config(text))
-    assert caught.value.message == message
-
-
-BATCHED = f'input {{ name: "I" {FP32} dims: -1 }} {OUTPUT}'
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        f'batch_input {{ kind: {kind} target_name: "B" {FP32} source_input: "I" }}'
-        for kind in (
-            "BATCH_ELEMENT_COUNT",
-            "BATCH_ACCUMULATED_ELEMENT_COUNT",
-            "BATCH_ACCUMULATED_ELEMENT_COUNT_WITH_ZERO",
-            "BATCH_MAX_ELEMENT_COUNT_AS_SHAPE",
-            "BATCH_ITEM_SHAPE",
-            "BATCH_ITEM_SHAPE_FLATTEN",
-        )
-    ]
-    + [
-        'batch_input { data_type: TYPE_INT32 source_input: "I" }',
-        'batch_output { target_name: "O" source_input: "I" }',
-        "",
-    ],
-)
-def test_sound_batch_tensors_are_accepted(text: str) -> None:
-    """Each kind of batch input and output Triton has is accepted."""
-    check_batch_tensors(_config(f"{BATCHED} {text}"))
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            f'batch_input {{ kind: BATCH_ITEM_SHAPE {FP32} source_input: ["I", "I"] }}',
-            "batch input kind 'BATCH_ITEM_SHAPE' expects 1 source input, got 2 for m",
-        ),
-        (f"batch_input {{ kind: 9 {FP32} }}", "unknown batch input kind '9' for m"),
-        (
-            f'batch_input {{ {FP32} source_input: "X" }}',
-            "unknown source input name 'X' for m",
-        ),
-        (
-            'batch_input { data_type: TYPE_INT64 source_input: "I" }',
-            "batch input data type must be TYPE_INT32 or TYPE_FP32 for m",
-        ),
-        (
-            "batch_output { }",
-            "batch output kind 'BATCH_SCATTER_WITH_INPUT_SHAPE' expects 1 source input, "
-            "got 0 for m",
-        ),
-        ('batch_output { source_input: "X" }', "unknown source input name 'X' for m"),
-        (
-            'batch_output { source_input: "I" target_name: "X" }',
-            "unknown target output name 'X' for m",
-        ),
-        (
-            'batch_output { source_input: "I" target_name: ["O", "O"] }',
-            "target output name 'O' can only be specified once for m",
-        ),
-    ],
-)
-def test_broken_batch_tensors_are_named(text: str, message: str) -> None:
-    """What is wrong with a batch input or output is said in Triton's words."""
-    with pytest.raises(LoadFailed) as caught:
-        check_batch_tensors(_config(f"{BATCHED} {text}"))
     assert caught.value.message == message

@@ -1,6 +1,6 @@
 """Tests of the table of metrics."""
 
-from inferd.scheduling.statistics import ModelStatistics
+from inferd.scheduling.statistics import ModelStatistics, PaddingStatistics
 from inferd.telemetry.host import HostReadings
 from inferd.telemetry.instruments import HOST_INSTRUMENTS, MODEL_INSTRUMENTS, ModelSeries
 
@@ -26,6 +26,8 @@ def test_every_model_metric_reads_its_own_number():
         "nv_cache_num_misses_per_model": None,
         "nv_cache_hit_duration_per_model": None,
         "nv_cache_miss_duration_per_model": None,
+        "inferd_collate_elements": None,
+        "inferd_collate_padded_elements": None,
         "nv_inference_pending_request_count": 7,
         "nv_model_load_duration_secs": 1.5,
     }
@@ -47,6 +49,15 @@ def test_versions_with_the_cache_have_its_metrics():
     }
     assert values["nv_inference_request_success"] == 1
     assert values["nv_inference_request_duration_us"] == 9
+
+
+def test_versions_that_pad_their_requests_have_its_metrics():
+    """All elements of padded inputs, and those that are padding."""
+    statistics = ModelStatistics(padding=PaddingStatistics(elements=16, padded_elements=6))
+    values = {row.name: row.read(statistics) for row in MODEL_INSTRUMENTS}
+
+    assert values["inferd_collate_elements"] == 16
+    assert values["inferd_collate_padded_elements"] == 6
 
 
 def test_every_host_metric_reads_its_own_number():

@@ -72,6 +72,9 @@ def _drop_batch_dimension(
 ) -> None:
     """Take the batch dimension off tensors that were written with their full shape."""
     for tensor in given:
+        if isinstance(tensor, ModelInput) and tensor.allow_ragged_batch:
+            # The graph has it flattened, so its rank says nothing about the client's.
+            continue
         in_graph = known.get(tensor.name)
         if in_graph is not None and len(tensor.dims) == len(in_graph.shape):
             tensor.dims = tensor.dims[1:]

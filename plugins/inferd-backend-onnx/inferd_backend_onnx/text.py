@@ -7,6 +7,7 @@ ONNX strings are UTF-8, and ONNX Runtime takes :class:`str` only: it writes the 
 NULs, and an element that is no UTF-8 is its own request's error.
 """
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -49,14 +50,15 @@ def _decoded(array: Array) -> Array:
 
 def _refuse_rows(batch: Batch, names: Sequence[str], model_name: str) -> dict[str, Array]:
     """Fail the requests that are not text and return the inputs with other rows in their place."""
+    parts = {name: _parts(batch, name) for name in names}
     errors = {
         index: InvalidRequest(
             f"input '{name}' of model '{model_name}' holds bytes that are not UTF-8, "
             "which the strings of an ONNX model are"
         )
         for name in names
-        for index, rows in enumerate(_rows(batch))
-        if not _is_text(batch.inputs[name][rows])
+        for index, part in enumerate(parts[name])
+        if not _is_text(batch.inputs[name][part])
     }
     usable = next(
         (i for i, request in enumerate(batch.requests) if i not in errors and request.batch_size),
@@ -65,24 +67,31 @@ def _refuse_rows(batch: Batch, names: Sequence[str], model_name: str) -> dict[st
     if usable is None:
         raise next(iter(errors.values()))
     # Rows of a request that does run cannot make the graph fail for the others.
-    rows = list(_rows(batch))
     inputs = {name: batch.inputs[name].copy() for name in names}
     for index, error in errors.items():
         batch.fail(index, error)
-        for array in inputs.values():
-            array[rows[index]] = array[rows[usable]][:1]
+        for name, array in inputs.items():
+            row = array[parts[name][usable]][:1]
+            # A request may have no element of a ragged input.
+            array[parts[name][index]] = row if len(row) else b""
     return inputs
 
 
-def _rows(batch: Batch) -> Iterable[slice | Any]:
-    """Yield which part of the inputs belongs to each request."""
+def _parts(batch: Batch, name: str) -> list[Any]:
+    """
+    Return which part of an input belongs to each request.
+
+    One dimension holds the elements of the requests: those of a ragged input, or one a row.
+    """
     if len(batch.requests) == 1:
-        yield ...
-        return
-    start = 0
-    for request in batch.requests:
-        yield slice(start, start + request.batch_size)
-        start += request.batch_size
+        return [...]
+    flat = batch.inputs[name].ndim == 1
+    sizes = [
+        request.inputs[name].element_count if flat else request.batch_size
+        for request in batch.requests
+    ]
+    ends = list(itertools.accumulate(sizes))
+    return [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
 
 
 def _is_text(array: Array) -> bool:

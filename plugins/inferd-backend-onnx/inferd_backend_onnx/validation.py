@@ -7,6 +7,8 @@ The texts are those of Triton's ONNX Runtime backend; its tests look for them.
 from collections.abc import Iterable, Iterator, Sequence
 
 from inferd._generated.inference import (
+    BatchInput,
+    BatchInputKind,
     DataType,
     ModelInput,
     ModelOutput,
@@ -27,8 +29,16 @@ def check_config(config: ModelConfig, graph: Graph) -> None:
     _check_input_count(config, graph)
     for given in config.input:
         _check_tensor(config, "input", given, graph.accepted)
+    split = {name for one in config.batch_output for name in one.target_name}
     for promised in config.output:
-        _check_tensor(config, "output", promised, graph.outputs)
+        if promised.name in split:
+            # The graph returns all requests' parts in one; its shape says nothing about theirs.
+            in_graph = _find("output", promised.name, graph.outputs)
+            _check_datatype(config, "output", promised.name, promised.data_type, in_graph)
+        else:
+            _check_tensor(config, "output", promised, graph.outputs)
+    for generated in config.batch_input:
+        _check_generated(config, generated, graph)
     sequences = config.sequence_batching
     if sequences is not None:
         for control_input in sequences.control_input:
@@ -71,7 +81,7 @@ def _check_tensor(
     in_graph = _find(side, tensor.name, known)
     _check_datatype(config, side, tensor.name, tensor.data_type, in_graph)
     if isinstance(tensor, ModelInput) and tensor.allow_ragged_batch:
-        _check_ragged(config, in_graph)
+        _check_ragged(config, tensor, in_graph)
         return
     dims = tensor.dims if tensor.reshape is None else tensor.reshape.shape
     if side == "output" and not in_graph.shape:
@@ -128,13 +138,29 @@ def _check_dims(config: ModelConfig, in_graph: GraphTensor, dims: Sequence[int])
         )
 
 
-def _check_ragged(config: ModelConfig, in_graph: GraphTensor) -> None:
+def _check_ragged(config: ModelConfig, tensor: ModelInput, in_graph: GraphTensor) -> None:
+    start = (
+        f"unable to load model '{config.name}', configuration expects model provides input "
+        f"with shape [-1] for ragged input '{in_graph.name}', "
+    )
+    if tensor.optional:
+        raise BackendError(f"{start}which is not supported for optional input")
     if in_graph.shape != (-1,):
-        raise BackendError(
-            f"unable to load model '{config.name}', configuration expects model provides input "
-            f"with shape [-1] for ragged input '{in_graph.name}', "
-            f"model provides {_brackets(in_graph.shape)}"
-        )
+        raise BackendError(f"{start}model provides {_brackets(in_graph.shape)}")
+
+
+def _check_generated(config: ModelConfig, generated: BatchInput, graph: Graph) -> None:
+    """Check the inputs that are made from the requests' shapes; Triton would fail when it runs."""
+    rank = 2 if generated.kind == BatchInputKind.BATCH_ITEM_SHAPE else 1
+    for name in generated.target_name:
+        in_graph = _find("input", name, graph.accepted)
+        _check_datatype(config, "input", name, generated.data_type, in_graph)
+        if len(in_graph.shape) != rank:
+            raise BackendError(
+                f"unable to load model '{config.name}', batch input kind "
+                f"'{generated.kind.name}' has {rank} dimensions, but input '{name}' of the model "
+                f"has shape {_brackets(in_graph.shape)}"
+            )
 
 
 def _check_control(

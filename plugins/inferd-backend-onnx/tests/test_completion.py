@@ -175,6 +175,14 @@ class TestTensors:
 
         assert config.input[0].dims == [16]
 
+    def test_a_ragged_input_keeps_its_dims(self):
+        """The graph has it in one dimension, whatever the client sends."""
+        given = ModelInput(name="X", data_type=FP32, dims=[-1], allow_ragged_batch=True)
+        config = completed(graph({"X": (-1,)}, {"Y": (-1, 4)}), input=[given])
+
+        assert config.max_batch_size
+        assert dims(config) == [[-1], [4]]
+
     def test_given_inputs_of_a_model_with_a_batch_size(self):
         """Where the config says that it batches, its dims are without the batch already."""
         given = ModelInput(name="X", data_type=FP32, dims=[-1, 16])

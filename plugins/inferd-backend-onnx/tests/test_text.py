@@ -7,6 +7,7 @@ from inferd_backend_onnx.text import decode_inputs
 from inferd.backend import Batch
 from inferd.errors import InvalidRequest
 from inferd.protocol.messages import InferRequest
+from inferd.protocol.tensors import Tensor
 
 MESSAGE = (
     "input 'X' of model 'm' holds bytes that are not UTF-8, which the strings of an ONNX model are"
@@ -134,3 +135,31 @@ class TestOtherBytes:
 
         with pytest.raises(InvalidRequest):
             decode_inputs(batch({"X": scalar}), ["X"], "m")
+
+
+class TestRagged:
+    """Text inputs in one dimension, which hold every element of every request."""
+
+    @staticmethod
+    def given(elements: list[bytes], counts: list[int]) -> Batch:
+        """Return a batch of one-row requests with these numbers of elements."""
+        made = batch({"X": np.array(elements, object)}, rows=(1,) * len(counts))
+        for request, count in zip(made.requests, counts, strict=True):
+            request.inputs["X"] = Tensor("X", "BYTES", (1, count))
+        return made
+
+    def test_only_its_own_request_fails(self):
+        """Elements belong to the request that sent them, however many each has."""
+        given = self.given([b"1", b"2", b"\xff", b"4"], [2, 0, 2])
+
+        feed = decode_inputs(given, ["X"], "m")
+
+        assert feed["X"].tolist() == ["1", "2", "1", "1"]
+        assert list(given.failures or ()) == [2]
+
+    def test_the_others_have_no_elements(self):
+        """Empty strings take the place of the bad ones then."""
+        given = self.given([b"\xff", b"\xfe"], [0, 2])
+
+        assert decode_inputs(given, ["X"], "m")["X"].tolist() == ["", ""]
+        assert list(given.failures or ()) == [1]

@@ -6,6 +6,8 @@ from inferd_backend_onnx.validation import check_config
 
 from inferd._generated.inference import (
     BatchInput,
+    BatchInputKind,
+    BatchOutput,
     DataType,
     ModelInput,
     ModelOutput,
@@ -99,7 +101,7 @@ class TestInputsAndOutputs:
         """Inputs the scheduler generates count as given."""
         graph = Graph({**ADD_SUB.inputs, **tensors(COUNT=(-1,))}, ADD_SUB.outputs, {})
 
-        check_config(config(batch_input=[BatchInput(target_name=["COUNT"])]), graph)
+        check_config(config(batch_input=[BatchInput(target_name=["COUNT"], data_type=FP32)]), graph)
         assert "expects 2 inputs, model provides 3" in refusal(config(), graph)
 
 
@@ -190,12 +192,60 @@ class TestShapes:
         """A ragged input is flattened, so the graph must take one variable dimension."""
         given = config(inputs=["X"], outputs=[])
         given.input[0].allow_ragged_batch = True
+        start = (
+            "unable to load model 'm', configuration expects model provides input with shape "
+            "[-1] for ragged input 'X', "
+        )
 
         check_config(given, Graph(tensors(X=(-1,)), {}, {}))
         assert refusal(given, Graph(tensors(X=(-1, 16)), {}, {})) == (
-            "unable to load model 'm', configuration expects model provides input with shape "
-            "[-1] for ragged input 'X', model provides [-1,16]"
+            f"{start}model provides [-1,16]"
         )
+        given.input[0].optional = True
+        assert refusal(given, Graph(tensors(X=(-1,)), {}, {})) == (
+            f"{start}which is not supported for optional input"
+        )
+
+    def test_split_output(self):
+        """An output that is split by an input's shape may have any rank, not any datatype."""
+        given = config(
+            inputs=["X"],
+            outputs=["Y"],
+            batch_output=[BatchOutput(target_name=["Y"], source_input=["X"])],
+        )
+
+        check_config(given, Graph(tensors(X=(-1, 16)), tensors(Y=(-1,)), {}))
+        given.output[0].data_type = INT32
+        assert "expects datatype TYPE_INT32 for output 'Y'" in refusal(
+            given, Graph(tensors(X=(-1, 16)), tensors(Y=(-1,)), {})
+        )
+
+    @pytest.mark.parametrize(
+        ("kind", "shape", "text"),
+        [
+            (BatchInputKind.BATCH_ELEMENT_COUNT, (-1,), ""),
+            (BatchInputKind.BATCH_ITEM_SHAPE, (-1, 2), ""),
+            (
+                BatchInputKind.BATCH_ELEMENT_COUNT,
+                (-1, 1),
+                "batch input kind 'BATCH_ELEMENT_COUNT' has 1 dimensions, but input 'COUNT' of the "
+                "model has shape [-1,1]",
+            ),
+            (BatchInputKind.BATCH_ITEM_SHAPE, (-1,), "has 2 dimensions, but input 'COUNT'"),
+        ],
+    )
+    def test_generated_input(self, kind, shape, text):
+        """Batch inputs have two dimensions when they are item shapes, else one."""
+        made = BatchInput(kind=kind, target_name=["COUNT"], data_type=FP32)
+        given = config(inputs=["X"], outputs=["Y"], batch_input=[made])
+        graph = Graph(tensors(X=(-1, 16), COUNT=shape), tensors(Y=(-1, 16)), {})
+
+        if text:
+            assert text in refusal(given, graph)
+        else:
+            check_config(given, graph)
+            made.data_type = INT32
+            assert "expects datatype TYPE_INT32 for input 'COUNT'" in refusal(given, graph)
 
 
 class TestSequences:
