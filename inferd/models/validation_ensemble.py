@@ -141,7 +141,7 @@ def _check_written(output: _Tensor, ensemble: str) -> None:
 
 def _first_cause(tensor: _Tensor) -> _Tensor:
     """Follow sources that are not ready to where the chain ends or closes."""
-    seen: set[str] = set()
+    seen = {tensor.name}
     cause = tensor
     while True:
         pending = [s for s in cause.sources if not s.is_ready and s.name not in seen]
