@@ -68,8 +68,10 @@ def execute(instance: Instance, assembler: Gathers, requests: Sequence[InferRequ
         execution.answers = assembler.scatter(batch, outputs)
     except InferdError as error:
         execution.answers = [error] * len(requests)
-    except Exception:
+    except BaseException as error:
+        # SystemExit and the like, too: they would end the instance's thread, or the event loop.
         logger.exception("a backend raised an unforeseen exception")
-        execution.answers = [BackendError("internal error")] * len(requests)
+        problem = BackendError(f"internal error: {type(error).__name__}")
+        execution.answers = [problem] * len(requests)
     execution.end_ns = time.monotonic_ns()
     return execution

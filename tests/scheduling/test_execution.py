@@ -1,6 +1,7 @@
 """One execution gives every request exactly one answer."""
 
 import logging
+from asyncio import CancelledError
 
 import pytest
 
@@ -38,14 +39,29 @@ def test_a_backend_error_answers_every_request(make, run):
 
 
 def test_an_unforeseen_exception_is_logged_and_hidden(make, run, caplog):
-    """Clients do not see what may be a secret; operators see the traceback."""
+    """Clients see its kind but not what may be a secret; operators see the traceback."""
     instance = make.instance()
     instance.error = ZeroDivisionError("secret")
     with caplog.at_level(logging.ERROR):
         done = run(instance, make.request(1))
 
-    assert [str(answer) for answer in done.answers] == ["internal error"]
+    assert [str(answer) for answer in done.answers] == ["internal error: ZeroDivisionError"]
     assert "ZeroDivisionError: secret" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit(), CancelledError(), MemoryError()]
+)
+def test_a_way_out_of_the_process_is_a_failed_execution(make, run, error):
+    """A backend that calls ``exit()`` fails its requests, not the server."""
+    instance = make.instance()
+    instance.error = error
+    done = run(instance, make.request(1), make.request(2))
+
+    assert [str(answer) for answer in done.answers] == [
+        f"internal error: {type(error).__name__}"
+    ] * 2
+    assert {type(answer) for answer in done.answers} == {BackendError}
 
 
 def test_too_few_outputs_answer_every_request_with_an_error(make, run):
