@@ -189,13 +189,14 @@ class Server:
         try:
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
                 await self.registry.close()
+                # Waits for loads that were given up; a backend may never return from one.
+                await asyncio.to_thread(self._executor.shutdown)
         except TimeoutError:
             return False
         if self.metrics is not None:
             await self.metrics.stop()
         if self._instruments is not None:
             self._instruments.close()
-        self._executor.shutdown()
         return True
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from inferd._generated.inference import ModelConfig
 from inferd.errors import LoadFailed
+from inferd.models.enum_numbers import unknown_enum_number
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -96,6 +97,11 @@ def to_json(config: ModelConfig) -> dict[str, Any]:
     printed, unset messages and oneofs are not; enums by name; 64-bit integers as numbers.
     """
     return _print_message(_message_class().FromString(bytes(config)))
+
+
+def problem_of_enums(config: ModelConfig) -> str:
+    """Return which field has an enum number the schema lacks, and the names it may have."""
+    return unknown_enum_number(_message_class().FromString(bytes(config)))
 
 
 def copy(config: ModelConfig) -> ModelConfig:

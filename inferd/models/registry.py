@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from inferd.errors import InferdError, LoadFailed, ModelNotReady, NotFound, PluginError, PollFailed
+from inferd.errors import InferdError, LoadFailed, ModelNotReady, NotFound, PollFailed
+from inferd.models.containment import contained
 from inferd.models.ensembles import Ensembles, LoadOperation
 from inferd.models.lifecycle import VersionStatus
 from inferd.models.loaded import LoadedVersion
@@ -203,7 +204,7 @@ class ModelRegistry:
         name = record.name
         try:
             return await self._call(self._loader.prepare, name, directory, config)
-        except (InferdError, PluginError, OSError) as error:
+        except Exception as error:
             reason = reason_of(error)
             if config is not None and isinstance(error, LoadFailed):
                 logger.error("Invalid config override: %s", reason)
@@ -371,7 +372,7 @@ class ModelRegistry:
     ) -> None:
         try:
             await loaded.close()
-        except Exception:
+        except (Exception, SystemExit, KeyboardInterrupt):
             logger.exception("unloading '%s' version %s raised", loaded.name, loaded.version)
         # A load may have begun meanwhile; it then owns the status.
         if status is not None and status.state == "UNLOADING":
@@ -395,5 +396,5 @@ class ModelRegistry:
 
     async def _call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a blocking function on a loader thread."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, partial(function, *args, **kwargs))
+        work = partial(contained, function, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from inferd._generated.inference import ModelConfig, ModelMetrics, ModelWarmup
 from inferd.errors import InvalidRequest, LoadFailed
+from inferd.models import model_config
 from inferd.models.collating import check_collation
 from inferd.models.completion import BACKEND_OF_PLATFORM, ENSEMBLE_PLATFORM
 from inferd.models.validation_batching import check_dynamic_batching
@@ -18,6 +19,7 @@ from inferd.models.validation_ensemble import check_ensemble
 from inferd.models.validation_instances import check_instance_groups
 from inferd.models.validation_ragged import check_ragged
 from inferd.models.validation_sequences import check_sequence_batching
+from inferd.models.validation_states import check_sequence_tensors, check_states
 from inferd.models.validation_tensors import check_tensors
 from inferd.protocol.datatypes import BY_CONFIG
 
@@ -52,6 +54,8 @@ def validate(config: ModelConfig, *, directory_name: str, gpu_count: int = 0) ->
         LoadFailed: The first thing that is wrong, naming the model.
     """
     _check_identity(config, directory_name)
+    if problem := model_config.problem_of_enums(config):
+        raise LoadFailed(f"{problem}, for {config.name}")
     if config.max_batch_size < 0:
         raise LoadFailed(f"'max_batch_size' must be non-negative value for {config.name}")
     if config.dynamic_batching is not None:
@@ -59,6 +63,8 @@ def validate(config: ModelConfig, *, directory_name: str, gpu_count: int = 0) ->
     if config.sequence_batching is not None:
         _check_cache_of_sequences(config)
         check_sequence_batching(config.sequence_batching, config.max_batch_size, config.name)
+        check_states(config.sequence_batching, config.name)
+        check_sequence_tensors(config, config.sequence_batching)
     if config.ensemble_scheduling is not None:
         check_ensemble(config)
     elif config.platform == ENSEMBLE_PLATFORM:
@@ -149,6 +155,10 @@ def _check_warmup(config: ModelConfig, warmup: ModelWarmup) -> None:
             raise LoadFailed(f"{place} specifies unknown input '{name}' for {config.name}")
         if tensor.data_type not in BY_CONFIG:
             raise LoadFailed(f"{place} input '{name}' must specify 'data_type' for {config.name}")
+        if any(dim < -1 for dim in tensor.dims):
+            raise LoadFailed(
+                f"{place} input '{name}' dimension must be integer >= 0 for {config.name}"
+            )
         if -1 in tensor.dims:
             raise LoadFailed(
                 "warmup setting expects all variable-size dimensions are specified "

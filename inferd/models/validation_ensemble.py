@@ -93,6 +93,12 @@ def _check_step(step: ModelEnsemblingStep, index: int, ensemble: str) -> None:
 
 def _check_flow(config: ModelConfig, graph: _Graph) -> None:
     """Check that every tensor is reached from the inputs and leads somewhere."""
+    for given in config.input:
+        if given.name in graph and graph[given.name].is_written:
+            raise LoadFailed(
+                f"ensemble input '{given.name}' can not appear in an output map of ensemble "
+                f"'{config.name}'"
+            )
     for declared, kind in ((config.input, "input"), (config.output, "output")):
         for tensor in declared:
             if tensor.name not in graph:
@@ -135,7 +141,7 @@ def _check_written(output: _Tensor, ensemble: str) -> None:
 
 def _first_cause(tensor: _Tensor) -> _Tensor:
     """Follow sources that are not ready to where the chain ends or closes."""
-    seen: set[str] = set()
+    seen = {tensor.name}
     cause = tensor
     while True:
         pending = [s for s in cause.sources if not s.is_ready and s.name not in seen]

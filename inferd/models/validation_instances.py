@@ -4,6 +4,9 @@ from inferd._generated.inference import ModelConfig, ModelInstanceGroup, ModelIn
 from inferd.errors import LoadFailed
 
 _TENSORRT_PLATFORM = "tensorrt_plan"
+_MAX_INSTANCES = 4096
+"""More instances of one model than any machine has use for would only exhaust its memory."""
+
 _MINIMUM_COMPUTE_CAPABILITY = "6.000000"
 
 
@@ -32,6 +35,22 @@ def check_instance_groups(config: ModelConfig, gpu_count: int) -> None:
         place = f"instance group {group.name} of model {config.name}"
         _check_devices(group, place, gpu_count)
         _check_profiles(group, place, config.platform)
+    _check_count(config)
+
+
+def _check_count(config: ModelConfig) -> None:
+    """Check that there is an instance to execute on, and not too many; ours."""
+    groups = [group for group in config.instance_group if not group.passive]
+    if not groups:
+        raise LoadFailed(
+            f"must specify one or more 'instance group's that are not 'passive' for {config.name}"
+        )
+    count = sum(group.count * max(1, len(group.gpus)) for group in groups)
+    if count > _MAX_INSTANCES:
+        raise LoadFailed(
+            f"instance group 'count' asks for {count} instances of {config.name}, more than the "
+            f"{_MAX_INSTANCES} a model can have"
+        )
 
 
 def _check_devices(group: ModelInstanceGroup, place: str, gpu_count: int) -> None:

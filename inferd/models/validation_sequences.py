@@ -1,16 +1,13 @@
-"""The check of ``sequence_batching``: control inputs, strategies, implicit state."""
+"""The check of ``sequence_batching``: control inputs and strategies."""
 
 from inferd._generated.inference import (
     DataType,
     ModelSequenceBatching,
     ModelSequenceBatchingControl,
     ModelSequenceBatchingControlKind,
-    ModelSequenceBatchingInitialState,
-    ModelSequenceBatchingState,
 )
 from inferd.errors import LoadFailed
 from inferd.models.validation_batching import check_preferred_batch_sizes
-from inferd.protocol.datatypes import BY_CONFIG
 
 _CORRELATION_ID = ModelSequenceBatchingControlKind.CONTROL_SEQUENCE_CORRID
 _CORRELATION_ID_TYPES = frozenset(
@@ -36,6 +33,10 @@ def check_sequence_batching(
     """
     _check_controls(batching, model)
     if batching.oldest is not None:
+        if batching.oldest.max_candidate_sequences < 0:
+            raise LoadFailed(
+                f"sequence batching max candidate sequences must be non-negative for {model}"
+            )
         sizes = batching.oldest.preferred_batch_size
         check_preferred_batch_sizes(
             sizes, max_batch_size, "sequence batching preferred batch size", model
@@ -44,7 +45,6 @@ def check_sequence_batching(
         raise LoadFailed(
             f"sequence batching minimum slot utilization must be in range (0.0, 1.0] for {model}"
         )
-    _check_states(batching, model)
 
 
 def _check_controls(batching: ModelSequenceBatching, model: str) -> None:
@@ -54,11 +54,10 @@ def _check_controls(batching: ModelSequenceBatching, model: str) -> None:
         if not tensor.name:
             raise LoadFailed(f"sequence batching control tensor must have a name for {model}")
         if tensor.name in tensors:
-            raise LoadFailed(
-                f"sequence batching control tensor '{tensor.name}' is specified for multiple "
-                f"control kinds for {model}"
-            )
+            raise _multiple_kinds(tensor.name, model)
         tensors.add(tensor.name)
+        if len(tensor.control) > 1:
+            raise _multiple_kinds(tensor.name, model)
         for control in tensor.control:
             if control.kind in kinds:
                 raise LoadFailed(
@@ -66,6 +65,13 @@ def _check_controls(batching: ModelSequenceBatching, model: str) -> None:
                 )
             kinds.add(control.kind)
             _check_control(control, model)
+
+
+def _multiple_kinds(tensor: str, model: str) -> LoadFailed:
+    return LoadFailed(
+        f"sequence batching control tensor '{tensor}' is specified for multiple control kinds "
+        f"for {model}"
+    )
 
 
 def _check_control(control: ModelSequenceBatchingControl, model: str) -> None:
@@ -109,73 +115,3 @@ def _check_correlation_id(control: ModelSequenceBatchingControl, given: object, 
             f"unexpected data type for control {what}. Allowed data types are TYPE_UINT64, "
             "TYPE_INT64, TYPE_UINT32, TYPE_INT32 and TYPE_STRING"
         )
-
-
-def _check_states(batching: ModelSequenceBatching, model: str) -> None:
-    inputs: set[str] = set()
-    for state in batching.state:
-        if not state.input_name or not state.output_name:
-            raise LoadFailed(
-                f"sequence batching state must specify 'input_name' and 'output_name' for {model}"
-            )
-        if state.input_name in inputs:
-            raise LoadFailed(f"State input name '{state.input_name}' specified more than once.")
-        inputs.add(state.input_name)
-        if state.data_type not in BY_CONFIG:
-            raise LoadFailed(
-                f"sequence batching state '{state.input_name}' must specify 'data_type' for {model}"
-            )
-        if len(state.initial_state) > 1:
-            raise LoadFailed(
-                f"initial_state field for state input '{state.input_name}' must contain exactly "
-                f"one or zero element. Found '{len(state.initial_state)}' elements."
-            )
-        for initial in state.initial_state:
-            _check_initial_state(state, initial)
-
-
-def _check_initial_state(
-    state: ModelSequenceBatchingState, initial: ModelSequenceBatchingInitialState
-) -> None:
-    if initial.data_type != state.data_type:
-        raise LoadFailed(
-            f"The data type used for 'initial_state' field of state '{state.input_name}' does "
-            "not match the state data type."
-        )
-    if not initial.name:
-        raise LoadFailed(
-            "Field 'name' must be set when using initial_state for state input "
-            f"'{state.input_name}'."
-        )
-    _check_initial_dims(state, initial)
-    if initial.zero_data is None and initial.data_file is None:
-        raise LoadFailed(
-            f"initial_state setting expects state'{state.input_name}' to have state_data set"
-        )
-    if initial.data_type == DataType.TYPE_STRING and initial.data_file is None:
-        raise LoadFailed(
-            f"'initial_state' field for state input name '{state.input_name}' must specify "
-            "'data_file' because its data type is TYPE_STRING"
-        )
-
-
-def _check_initial_dims(
-    state: ModelSequenceBatchingState, initial: ModelSequenceBatchingInitialState
-) -> None:
-    if len(initial.dims) != len(state.dims):
-        raise LoadFailed(
-            "Number of dimensions in 'initial_state' doesn't match the size of 'state' "
-            f"dimensions for state input '{state.input_name}'. "
-            f"{len(initial.dims)} != {len(state.dims)}"
-        )
-    for actual, declared in zip(initial.dims, state.dims, strict=True):
-        if actual == -1:
-            raise LoadFailed(
-                f"'initial_state' field for state input name '{state.input_name}' contains "
-                "variable dimensions."
-            )
-        if declared not in (-1, actual):
-            raise LoadFailed(
-                f"'initial_state' dim for input name '{state.input_name}' doesn't match 'state' "
-                f"dim description. {actual} != {declared}"
-            )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from inferd._generated.inference import ModelConfig, ModelWarmup
+from inferd._generated.inference import ModelConfig, ModelWarmup, ModelWarmupInput
 from inferd.backend import Instance
 from inferd.errors import InferdError, InvalidRequest, LoadFailed
 from inferd.models.assembling import assembler_of
@@ -138,11 +138,26 @@ def _tensors(sample: ModelWarmup, batches: bool, directory: Path) -> Iterator[Te
         count = math.prod(shape)
         if data.input_data_file is not None:
             raw = _file(directory / "warmup" / data.input_data_file, name, datatype, count)
-        elif data.zero_data is not None:
-            raw = bytes(count * (datatype.itemsize or _LENGTH_BYTES))
         else:
-            raw = random_bytes(datatype, count, random)
+            raw = _generated(data, name, datatype, count, random)
         yield Tensor(name, datatype.name, shape, raw=raw)
+
+
+def _generated(
+    data: ModelWarmupInput,
+    name: str,
+    datatype: Datatype,
+    count: int,
+    random: np.random.Generator,
+) -> bytes:
+    try:
+        if data.zero_data is not None:
+            return bytes(count * (datatype.itemsize or _LENGTH_BYTES))
+        return random_bytes(datatype, count, random)
+    except (MemoryError, OverflowError, ValueError) as error:
+        raise InvalidRequest(
+            f"input '{name}' has {count} elements, which do not fit into memory"
+        ) from error
 
 
 def _file(path: Path, name: str, datatype: Datatype, count: int) -> bytes:

@@ -189,7 +189,7 @@ def execute_decoupled(
             _answer(senders, assembler.scatter(batch, outputs), batch.rescheduled or ())
         for index, failed in (batch.failures or {}).items():
             senders[index].end(failed)
-    except Exception as error:
+    except BaseException as error:
         failure = failure_of(error)
         for sender in senders:
             sender.end(failure)

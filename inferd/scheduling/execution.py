@@ -77,13 +77,14 @@ def execute(instance: Instance, assembler: Gathers, requests: Sequence[InferRequ
         execution.size = batch.size
         execution.rescheduled = batch.rescheduled
         execution.answers = assembler.scatter(batch, outputs)
-    except Exception as error:
+    except BaseException as error:
+        # SystemExit and the like, too: they would end the instance's thread, or the event loop.
         execution.answers = [failure_of(error)] * len(requests)
     execution.end_ns = time.monotonic_ns()
     return execution
 
 
-def failure_of(error: Exception) -> InferdError:
+def failure_of(error: BaseException) -> InferdError:
     """Return what clients are told of an exception; one nobody foresaw is logged."""
     if isinstance(error, InferdError):
         return error

@@ -83,7 +83,8 @@ class SequenceStates:
             read: Returns the content of a file of initial values.
 
         Raises:
-            LoadFailed: A file cannot be read or does not have the state's size.
+            LoadFailed: A file cannot be read or does not have the state's size, or the state
+                does not fit into memory.
         """
         specs = [
             StateSpec(
@@ -159,7 +160,7 @@ def _initial(
     # Without an initial value Triton passes undefined memory of this shape.
     shape = tuple(1 if dim == -1 else dim for dim in dims)
     if given is None or given.data_file is None:
-        array = _zeros(state, shape)
+        array = _zeros(state, shape, what)
     else:
         array = _from_file(state, shape, given.data_file, read, what)
     array = array.reshape((1, *shape) if batches else shape)
@@ -167,11 +168,14 @@ def _initial(
     return array
 
 
-def _zeros(state: ModelSequenceBatchingState, shape: tuple[int, ...]) -> Array:
+def _zeros(state: ModelSequenceBatchingState, shape: tuple[int, ...], what: str) -> Array:
     datatype = BY_CONFIG[state.data_type]
-    if datatype.itemsize:
-        return np.zeros(shape, datatype.dtype)
-    return np.full(shape, b"", object)
+    try:
+        if datatype.itemsize:
+            return np.zeros(shape, datatype.dtype)
+        return np.full(shape, b"", object)
+    except (MemoryError, ValueError) as error:
+        raise LoadFailed(f"cannot make the initial value of {what}: {error}") from error
 
 
 def _from_file(

@@ -192,6 +192,27 @@ def test_what_triton_refuses_is_refused_in_its_words(text: str, message: str) ->
             "warmup setting expects all variable-size dimensions are specified for input 'I'",
         ),
         (
+            _warmup("batch_size: 1", "data_type: TYPE_FP32 dims: -2 zero_data: true"),
+            "model_warmup 'w' input 'I' dimension must be integer >= 0 for m",
+        ),
+        (
+            f"{ONNX} dynamic_batching {{ default_queue_policy {{ timeout_action: 7 }} }}",
+            "'dynamic_batching.default_queue_policy.timeout_action' has no value 7, it is one of "
+            "REJECT, DELAY, for m",
+        ),
+        (
+            f'{ONNX} max_batch_size: 4 sequence_batching {{ control_input {{ name: "C" control '
+            "{ kind: 9 int32_false_true: [ 0, 1 ] } } }",
+            "'sequence_batching.control_input[0].control[0].kind' has no value 9, it is one of "
+            "CONTROL_SEQUENCE_START, CONTROL_SEQUENCE_READY, CONTROL_SEQUENCE_END, "
+            "CONTROL_SEQUENCE_CORRID, for m",
+        ),
+        (
+            f'{ONNX} input {{ name: "S" data_type: TYPE_FP32 dims: 1 }} sequence_batching {{ '
+            f"state {{ {STATE} }} }}",
+            "sequence batching state input 'S' is a model input, too, for m",
+        ),
+        (
             _warmup("batch_size: 1", "data_type: TYPE_FP32 dims: 1"),
             "warmup setting expects input 'I' to have input_data_type set",
         ),

@@ -85,6 +85,10 @@ def test_sound_ensembles_are_accepted(text: str) -> None:
             "ensemble tensor 'O' can appear in an output map only once for ensemble 'e' step 1",
         ),
         (
+            _ensemble(_step("I", "J"), _step("J", "O"), inputs="I J"),
+            "ensemble input 'J' can not appear in an output map of ensemble 'e'",
+        ),
+        (
             _ensemble(_step("I", "O"), inputs="I J"),
             "ensemble input 'J' for ensemble e' is not used",
         ),

@@ -25,6 +25,9 @@ def _group(fields: str) -> str:
         ('platform: "tensorrt_plan" ' + _group('kind: KIND_CPU profile: "0"'), 0),
         (_group("kind: KIND_CPU") + 'instance_group { name: "h" kind: KIND_CPU }', 0),
         ("ensemble_scheduling { }", 0),
+        (_group("kind: KIND_CPU count: 4096"), 0),
+        (_group("kind: KIND_GPU gpus: [ 0, 1 ] count: 2048"), 2),
+        (_group("kind: KIND_CPU passive: true") + 'instance_group { name: "h" kind: KIND_CPU }', 0),
     ],
 )
 def test_sound_groups_are_accepted(text: str, gpu_count: int) -> None:
@@ -36,6 +39,7 @@ INVALID_GPU = (
     "instance group g of model m specifies invalid or unsupported gpu id {}. GPUs with at least "
     "the minimum required CUDA compute compatibility of 6.000000 are: {}"
 )
+TOO_MANY = "instance group 'count' asks for {} instances of m, more than the 4096 a model can have"
 
 
 @pytest.mark.parametrize(
@@ -79,6 +83,13 @@ INVALID_GPU = (
             "instance group g of model m and platform tensorrt_plan specifies invalid profile -1. "
             "The field should contain the string representation of a non-negative integer.",
         ),
+        (
+            _group("kind: KIND_CPU passive: true"),
+            0,
+            "must specify one or more 'instance group's that are not 'passive' for m",
+        ),
+        (_group("kind: KIND_CPU count: 4097"), 0, TOO_MANY.format(4097)),
+        (_group("kind: KIND_GPU gpus: [ 0, 1 ] count: 2049"), 2, TOO_MANY.format(4098)),
         (
             _group("kind: KIND_CPU") * 2,
             0,

@@ -17,18 +17,10 @@ def _control(fields: str, name: str = "C") -> str:
     return f'control_input {{ name: "{name}" control {{ {fields} }} }}'
 
 
-def _state(initial: str, dims: str = "dims: [ -1, 2 ]", kind: str = "TYPE_FP32") -> str:
-    return (
-        f'state {{ input_name: "S" output_name: "T" data_type: {kind} {dims} '
-        f"initial_state {{ {initial} }} }}"
-    )
-
-
 START = "kind: CONTROL_SEQUENCE_START int32_false_true: [ 0, 1 ]"
 READY = "kind: CONTROL_SEQUENCE_READY fp32_false_true: [ 0, 1 ]"
 END = "kind: CONTROL_SEQUENCE_END bool_false_true: [ false, true ]"
 CORRID = "kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64"
-INITIAL = 'name: "i" data_type: TYPE_FP32 dims: [ 5, 2 ]'
 
 
 @pytest.mark.parametrize(
@@ -44,10 +36,7 @@ INITIAL = 'name: "i" data_type: TYPE_FP32 dims: [ 5, 2 ]'
         "oldest { preferred_batch_size: [ 1, 8 ] }",
         "direct { minimum_slot_utilization: 0 }",
         "direct { minimum_slot_utilization: 1 }",
-        _state(f"{INITIAL} zero_data: true"),
-        _state(f'{INITIAL} data_file: "f"'),
-        _state('name: "i" data_type: TYPE_STRING dims: 1 data_file: "f"', "dims: 1", "TYPE_STRING"),
-        'state { input_name: "S" output_name: "T" data_type: TYPE_FP32 dims: 1 }',
+        "oldest { max_candidate_sequences: 0 }",
     ],
 )
 def test_sound_sequence_batching_is_accepted(text: str) -> None:
@@ -62,6 +51,14 @@ def test_sound_sequence_batching_is_accepted(text: str) -> None:
         (
             _control(START) + _control(READY),
             "sequence batching control tensor 'C' is specified for multiple control kinds for m",
+        ),
+        (
+            _control(f"{START} }} control {{ {READY}"),
+            "sequence batching control tensor 'C' is specified for multiple control kinds for m",
+        ),
+        (
+            "oldest { max_candidate_sequences: -1 }",
+            "sequence batching max candidate sequences must be non-negative for m",
         ),
         (
             _control(START, "a") + _control(START, "b"),
@@ -121,71 +118,6 @@ def test_sound_sequence_batching_is_accepted(text: str) -> None:
 )
 def test_broken_sequence_batching_is_named(text: str, message: str) -> None:
     """What is wrong with controls and strategies is said in Triton's words."""
-    with pytest.raises(LoadFailed) as caught:
-        _check(text)
-    assert caught.value.message == message
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            'state { output_name: "T" }',
-            "sequence batching state must specify 'input_name' and 'output_name' for m",
-        ),
-        (
-            'state { input_name: "S" }',
-            "sequence batching state must specify 'input_name' and 'output_name' for m",
-        ),
-        (
-            'state { input_name: "S" output_name: "T" }',
-            "sequence batching state 'S' must specify 'data_type' for m",
-        ),
-        (
-            _state(f"{INITIAL} zero_data: true") * 2,
-            "State input name 'S' specified more than once.",
-        ),
-        (
-            _state(f"{INITIAL} zero_data: true }} initial_state {{ {INITIAL} zero_data: true"),
-            "initial_state field for state input 'S' must contain exactly one or zero element. "
-            "Found '2' elements.",
-        ),
-        (
-            _state('name: "i" data_type: TYPE_INT32'),
-            "The data type used for 'initial_state' field of state 'S' does not match the state "
-            "data type.",
-        ),
-        (
-            _state("data_type: TYPE_FP32"),
-            "Field 'name' must be set when using initial_state for state input 'S'.",
-        ),
-        (
-            _state('name: "i" data_type: TYPE_FP32 dims: 1'),
-            "Number of dimensions in 'initial_state' doesn't match the size of 'state' "
-            "dimensions for state input 'S'. 1 != 2",
-        ),
-        (
-            _state('name: "i" data_type: TYPE_FP32 dims: [ -1, 2 ]'),
-            "'initial_state' field for state input name 'S' contains variable dimensions.",
-        ),
-        (
-            _state('name: "i" data_type: TYPE_FP32 dims: [ 1, 3 ]'),
-            "'initial_state' dim for input name 'S' doesn't match 'state' dim description. 3 != 2",
-        ),
-        (_state(INITIAL), "initial_state setting expects state'S' to have state_data set"),
-        (
-            _state(
-                'name: "i" data_type: TYPE_STRING dims: 1 zero_data: true',
-                "dims: 1",
-                "TYPE_STRING",
-            ),
-            "'initial_state' field for state input name 'S' must specify 'data_file' because its "
-            "data type is TYPE_STRING",
-        ),
-    ],
-)
-def test_broken_states_are_named(text: str, message: str) -> None:
-    """What is wrong with implicit state is said with the state's input."""
     with pytest.raises(LoadFailed) as caught:
         _check(text)
     assert caught.value.message == message

@@ -221,6 +221,18 @@ def test_a_sample_that_does_not_fit_the_model_fails_the_load(tmp_path):
         execute(config, tmp_path)
 
 
+@pytest.mark.parametrize("data", ["zero_data: true", "random_data: true"])
+@pytest.mark.parametrize("datatype", ["INT32", "FP32", "STRING"])
+def test_a_sample_beyond_any_memory_fails_the_load(tmp_path, data, datatype):
+    """With the input and its size, and before anything is executed."""
+    config = text(data, datatype).replace("dims: [ 3 ]", f"dims: [ {2**62}, 2 ]")
+
+    with pytest.raises(
+        LoadFailed, match=rf"input 'INPUT0' has {2**63} elements, which do not fit into memory"
+    ):
+        execute(config, tmp_path)
+
+
 def test_a_backend_that_fails_fails_the_load(tmp_path):
     """With the backend's reason."""
     with pytest.raises(LoadFailed, match="failed to run warmup sample 'sample': out of order;"):

@@ -23,12 +23,14 @@ class FakeInstance(Instance):
     Attributes:
         sizes: Batch sizes executed, in order.
         error: Raised instead of answering, when set.
+        error_of: Tells, when set, what to raise for a batch whose first element is given.
         outputs: Returned instead of the sum, when set.
     """
 
     def __init__(self):
         self.sizes = []
         self.error = None
+        self.error_of = None
         self.outputs = None
         self.closed = 0
         self.started = threading.Semaphore(0)
@@ -55,6 +57,8 @@ class FakeInstance(Instance):
         self.started.release()
         if self._held and not self._gate.acquire(timeout=30):
             raise TimeoutError("the test did not release the instance")
+        if self.error_of is not None:
+            self.error = self.error_of(int(batch.inputs["X"][0, 0]))
         if self.error is not None:
             raise self.error
         if self.outputs is not None:

@@ -1,6 +1,7 @@
 """One execution gives every request exactly one answer."""
 
 import logging
+from asyncio import CancelledError
 
 import pytest
 
@@ -46,6 +47,19 @@ def test_an_unforeseen_exception_is_logged_and_hidden(make, run, caplog):
 
     assert [str(answer) for answer in done.answers] == ["internal error"]
     assert "ZeroDivisionError: secret" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit(), CancelledError(), MemoryError()]
+)
+def test_a_way_out_of_the_process_is_a_failed_execution(make, run, error):
+    """A backend that calls ``exit()`` fails its requests, not the server."""
+    instance = make.instance()
+    instance.error = error
+    done = run(instance, make.request(1), make.request(2))
+
+    assert [str(answer) for answer in done.answers] == ["internal error"] * 2
+    assert {type(answer) for answer in done.answers} == {BackendError}
 
 
 def test_too_few_outputs_answer_every_request_with_an_error(make, run):

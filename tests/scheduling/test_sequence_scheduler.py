@@ -31,12 +31,14 @@ SHORT_NS = 20_000_000
 async def _build(make):
     """A function that makes a scheduler over fake instances; all are closed at the end."""
     built = []
+    tables = {}
 
     def build(lanes=None, idle_ns=LONG_NS, instances=1, batching=None):
         fakes = [make.instance() for _ in range(instances)]
         batching = batching or ModelSequenceBatching()
+        table = SequenceTable("m", lanes or [DirectLane(1) for _ in fakes], idle_ns)
         scheduler = SequenceScheduler(
-            SequenceTable("m", lanes or [DirectLane(1) for _ in fakes], idle_ns),
+            table,
             SequenceAssembler(
                 Assembler(make.signature(), 1),
                 SequenceControls.from_config("m", batching, batches=True),
@@ -48,8 +50,10 @@ async def _build(make):
             name="m",
         )
         built.append((scheduler, fakes))
+        tables[scheduler] = table
         return scheduler, fakes, statistics
 
+    build.tables = tables
     yield build
     for scheduler, fakes in built:
         for fake in fakes:
@@ -301,7 +305,7 @@ async def test_a_thousand_interleaved_sequences_with_random_cancels(build, ask, 
     async def client(key):
         steps = [
             asyncio.ensure_future(
-                scheduler.infer(ask(key, n, "s" if n == 0 else "e" if n == 3 else ""))
+                scheduler.infer(ask(key, 10 * key + n, "s" if n == 0 else "e" if n == 3 else ""))
             )
             for n in range(4)
         ]
@@ -313,14 +317,18 @@ async def test_a_thousand_interleaved_sequences_with_random_cancels(build, ask, 
         answers = await asyncio.gather(*steps, return_exceptions=True)
         for number, answer in enumerate(answers):
             cancelled = isinstance(answer, asyncio.CancelledError)
-            assert cancelled or value_of(answer) == number + 1
+            assert cancelled or value_of(answer) == 10 * key + number + 1
             outcomes.append(cancelled)
 
     async with asyncio.timeout(60):
         await asyncio.gather(*(client(key) for key in range(1, 1001)))
+        while scheduler.inflight:  # noqa: ASYNC110 - what is waited for is a plain counter
+            await asyncio.sleep(0)
+        assert build.tables[scheduler].expires_ns is None, "a sequence still has a place"
         await scheduler.drain()
 
     assert len(outcomes) == 4000
+    assert asyncio.all_tasks() == {asyncio.current_task()}
     # A client may cancel when its answer is on the way: that counts as answered.
     assert statistics.success.count >= outcomes.count(False)
     assert statistics.success.count + statistics.failures["CANCELED"] == 4000

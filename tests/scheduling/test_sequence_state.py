@@ -77,6 +77,13 @@ class TestInitialValues:
         assert array.tolist() == expected
         assert not array.flags.writeable
 
+    @pytest.mark.parametrize("data_type", [DataType.TYPE_INT32, DataType.TYPE_STRING])
+    @pytest.mark.parametrize("dims", [(2**63 - 1,), (2**40, 2**40), (2**58,)])
+    def test_one_beyond_any_memory_is_refused(self, dims, data_type):
+        """The state is named."""
+        with pytest.raises(LoadFailed, match="cannot make the initial value of state 'IN' of m"):
+            states(dims, data_type)
+
     @pytest.mark.parametrize(
         ("filename", "dims", "data_type", "text"),
         [
