@@ -13,7 +13,7 @@ from typing import Final, get_args
 
 from inferd.cli import values
 from inferd.cli.values import boolean, integer, last, level, number
-from inferd.config import ControlMode, CpuKernels, EventLoop
+from inferd.config import ControlMode, CpuKernels, EventLoop, RateLimit
 from inferd.telemetry.logs import Format
 
 Reader = Callable[[Sequence[str]], object]
@@ -349,8 +349,17 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
         ),
     ),
     "Rate Limiter": (
-        _refused("rate-limit", ("off",), "Limit executions by resources: execution_count."),
-        _ignored("rate-limit-resource", "", str, "Resource for it: <name>:<count>[:<device>]."),
+        _used(
+            "rate-limit", "rate_limit", last(values.word(*get_args(RateLimit))),
+            "Limit executions by the resources that instance groups name: off or "
+            "execution_count, in which instances that executed less go first.",
+        ),
+        _used(
+            "rate-limit-resource", "rate_limit_resources", values.rate_limit_resources,
+            "How much there is of a resource, <name>:<count>[:<device>]; may be repeated. "
+            "Without a device, each has as much.",
+            default="what the instance that needs most of it needs",
+        ),
     ),
     "Memory/Device Management": (
         _used(

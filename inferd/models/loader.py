@@ -7,25 +7,28 @@ Everything that blocks is in methods that run on a loader thread; only
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inferd._generated.inference import ModelConfig, ModelInstanceGroup, ModelInstanceGroupKind
-from inferd.backend import Backend, Instance, Model, ModelContext, Placement
+from inferd._generated.inference import ModelConfig
+from inferd.backend import Backend, Instance, Model, ModelContext
 from inferd.backends.loader import BackendLoader
 from inferd.errors import InferdError, LoadFailed, PluginError
 from inferd.models import completion, labels, model_config, validation, versions, warmup
 from inferd.models.loaded import LoadedVersion, Scheduling
+from inferd.models.placements import placements
+from inferd.models.rate_limits import check_rate_limits, permits_of
 from inferd.models.response_caching import FindLoaded, with_cache
 from inferd.models.sequence_batching import read_states, sequence_scheduler
-from inferd.models.support import ignored_fields, refuse_unsupported
+from inferd.models.support import refuse_unsupported
 from inferd.protocol.signature import Signature
 from inferd.scheduling.assembly import Assembler
 from inferd.scheduling.cache import ResponseCache
 from inferd.scheduling.ensemble import EnsemblePlan
 from inferd.scheduling.ensemble_scheduler import EnsembleScheduler, FindModel
 from inferd.scheduling.kept_response import KeptResponse
+from inferd.scheduling.limited_instances import Permits, SharedResources
 from inferd.scheduling.policy import BatchPolicy
 from inferd.scheduling.scheduler import Scheduler
 from inferd.scheduling.sequence_state import SequenceStates
@@ -77,6 +80,7 @@ class Built:
     labels: dict[str, list[str]]
     load_ns: int
     states: SequenceStates | None = None
+    permits: Permits | None = None
 
 
 class ModelLoader:
@@ -87,6 +91,8 @@ class ModelLoader:
         backends: Finds the backend of a model.
         settings: The operator's choices.
         cache: Keeps the responses of models that ask for it; ``None`` when there is none.
+        resources: What instances share when executions are limited; ``None`` when they are
+            not.
     """
 
     def __init__(
@@ -94,10 +100,12 @@ class ModelLoader:
         backends: BackendLoader,
         settings: LoaderSettings,
         cache: ResponseCache[KeptResponse] | None = None,
+        resources: SharedResources | None = None,
     ) -> None:
         self._backends = backends
         self._settings = settings
         self._cache = cache
+        self._resources = resources
 
     def prepare(self, name: str, directory: Path, override: str | None = None) -> Prepared:
         """
@@ -131,8 +139,7 @@ class ModelLoader:
         context = ModelContext(name, newest, config, directory, directory / str(newest))
         config = self._complete(context, backend)
         validation.validate(config, directory_name=name, gpu_count=self._settings.gpu_count)
-        for field in ignored_fields(config):
-            logger.warning("model '%s': '%s' has no effect yet", name, field)
+        check_rate_limits(config, limited=self._resources is not None)
         cache = self._cache_of(config)
         return Prepared(name, directory, config, backend, tuple(selection.chosen), cache)
 
@@ -182,22 +189,15 @@ class ModelLoader:
             load_ns = time.monotonic_ns() - started_ns
             return Built(prepared, version, None, (), label_lists, load_ns)
         states = read_states(config, directory)
-        context = ModelContext(prepared.name, version, config, directory, directory / str(version))
-        model = backend.load(context)
-        instances: list[Instance] = []
+        permits = permits_of(config, self._resources)
         try:
-            places = list(placements(config))
-            instances.extend(model.create_instance(place) for place in places)
-            names = [place.name for place in places]
-            named = list(zip(names, instances, strict=True))
-            warmup.run(config, version, directory, named, states)
+            model, instances = _load(backend, prepared, version, states)
         except BaseException:
-            for instance in instances:
-                instance.close()
-            model.close()
+            if permits is not None:
+                permits.retract()
             raise
         load_ns = time.monotonic_ns() - started_ns
-        return Built(prepared, version, model, instances, label_lists, load_ns, states)
+        return Built(prepared, version, model, instances, label_lists, load_ns, states, permits)
 
     def _read_config(self, name: str, directory: Path, override: str | None) -> ModelConfig:
         if override is not None:
@@ -224,20 +224,26 @@ class ModelLoader:
         return model_config.parse_text(text, str(path))
 
 
-def placements(config: ModelConfig) -> Iterator[Placement]:
-    """Yield where each instance of a completed config runs; passive groups have none."""
-    for group in config.instance_group:
-        if group.passive:
-            continue
-        for index, device in enumerate(_devices(group)):
-            yield Placement(f"{group.name}_{index}", group.kind, device)
-
-
-def _devices(group: ModelInstanceGroup) -> Iterator[int]:
-    devices = group.gpus if group.kind == ModelInstanceGroupKind.GPU else [0]
-    for device in devices:
-        for _ in range(group.count):
-            yield device
+def _load(
+    backend: Backend, prepared: Prepared, version: int, states: SequenceStates | None
+) -> tuple[Model, list[Instance]]:
+    """Load a version and make its instances, warmed up; nothing stays when that fails."""
+    config, directory = prepared.config, prepared.directory
+    context = ModelContext(prepared.name, version, config, directory, directory / str(version))
+    model = backend.load(context)
+    instances: list[Instance] = []
+    try:
+        places = list(placements(config))
+        instances.extend(model.create_instance(place) for place in places)
+        names = [place.name for place in places]
+        named = list(zip(names, instances, strict=True))
+        warmup.run(config, version, directory, named, states)
+    except BaseException:
+        for instance in instances:
+            instance.close()
+        model.close()
+        raise
+    return model, instances
 
 
 def newest_version(directory: Path) -> int | None:
@@ -297,9 +303,13 @@ def _scheduler(
         return EnsembleScheduler(plan, built.version, find, statistics)
     assembler = Assembler(signature, built.version)
     if built.states is not None:
-        return sequence_scheduler(config, assembler, built.states, built.instances, statistics)
+        return sequence_scheduler(
+            config, assembler, built.states, built.instances, statistics, built.permits
+        )
     policy = BatchPolicy.from_config(config)
-    return Scheduler(policy, assembler, built.instances, statistics, name=name)
+    return Scheduler(
+        policy, assembler, built.instances, statistics, name=name, permits=built.permits
+    )
 
 
 def discard(built: Built) -> None:
@@ -308,6 +318,8 @@ def discard(built: Built) -> None:
         instance.close()
     if built.model is not None:
         built.model.close()
+    if built.permits is not None:
+        built.permits.retract()
 
 
 def reason_of(error: Exception) -> str:

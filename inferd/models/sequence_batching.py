@@ -6,6 +6,7 @@ from pathlib import Path
 from inferd._generated.inference import ModelConfig, ModelSequenceBatching
 from inferd.backend import Instance
 from inferd.scheduling.assembly import Assembler
+from inferd.scheduling.limited_instances import Permits
 from inferd.scheduling.sequence_assembly import SequenceAssembler
 from inferd.scheduling.sequence_controls import SequenceControls
 from inferd.scheduling.sequence_oldest import OldestLane, OldestPolicy
@@ -52,6 +53,7 @@ def sequence_scheduler(
     states: SequenceStates,
     instances: Sequence[Instance],
     statistics: ModelStatistics,
+    permits: Permits | None = None,
 ) -> SequenceScheduler:
     """
     Return the scheduler of a validated config with sequence batching.
@@ -62,6 +64,7 @@ def sequence_scheduler(
         states: What :func:`read_states` returned.
         instances: The version's instances.
         statistics: Where executions and outcomes are counted.
+        permits: What the instances need of the server's resources, if anything.
     """
     batching, name = config.sequence_batching, config.name
     assert batching is not None
@@ -73,6 +76,7 @@ def sequence_scheduler(
         instances,
         statistics,
         name=name,
+        permits=permits,
     )
 
 

@@ -46,9 +46,11 @@ class InstancePool:
         seats: One per instance.
         inline: Whether executions run on the event loop.
         busy: How many instances execute.
+        waits: Whether a free instance waits for resources; :meth:`withdraw` when what it
+            is for is gone.
     """
 
-    __slots__ = ("_completions", "_free", "busy", "inline", "seats")
+    __slots__ = ("_completions", "_free", "busy", "inline", "seats", "waits")
 
     def __init__(self, instances: Sequence[Instance], *, name: str) -> None:
         self._completions: Completions[Execution] = Completions(asyncio.get_running_loop())
@@ -59,6 +61,7 @@ class InstancePool:
         ]
         self._free = list(reversed(self.seats))
         self.busy = 0
+        self.waits = False
 
     @property
     def has_free(self) -> bool:
@@ -69,7 +72,9 @@ class InstancePool:
         """
         Take a free seat, or the given one; ``None`` when there is none.
 
-        Whoever takes one gives it back with :meth:`give_back`, once.
+        Take one only for requests that are there: where instances share resources, it may
+        have to wait for them, and keeps others waiting. Whoever takes one gives it back
+        once, with :meth:`give_back` or :meth:`put_back`.
         """
         if seat is None:
             if not self._free:
@@ -84,10 +89,18 @@ class InstancePool:
         return seat
 
     def give_back(self, seat: Seat) -> None:
-        """Note that a seat is free again."""
+        """Note that a seat has executed and is free again."""
         seat.busy = False
         self.busy -= 1
         self._free.append(seat)
+
+    def put_back(self, seat: Seat) -> None:
+        """Note that a seat has not executed and is free again."""
+        self.give_back(seat)
+
+    def withdraw(self, seat: Seat | None = None) -> None:
+        """Have the given seat, or all of them, wait for resources no longer."""
+        return None
 
     async def close(self) -> None:
         """Free the instances, none of which executes; on a thread, since that may block."""

@@ -17,7 +17,8 @@ from inferd.errors import QueueTimeout, ShuttingDown
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.batcher import WaitUntil
 from inferd.scheduling.execution import Execution, execute
-from inferd.scheduling.instances import InstancePool, Seat
+from inferd.scheduling.instances import Seat
+from inferd.scheduling.limited_instances import Permits, make_pool
 from inferd.scheduling.sequence_assembly import SequenceAssembler
 from inferd.scheduling.sequence_rows import Execute, Row
 from inferd.scheduling.sequences import EXPIRED, SequenceTable
@@ -60,6 +61,7 @@ class SequenceScheduler:
         instances: The version's instances; closed by :meth:`close`.
         statistics: Where executions and outcomes are counted.
         name: The model's name, which the instances' threads have too.
+        permits: What the instances need of the server's resources, if anything.
     """
 
     def __init__(
@@ -70,13 +72,14 @@ class SequenceScheduler:
         statistics: ModelStatistics,
         *,
         name: str,
+        permits: Permits | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._table = table
         self._assembler = assembler
         self._statistics = statistics
         self._name = name
-        self._pool = InstancePool(instances, name=name)
+        self._pool = make_pool(instances, name=name, permits=permits, wake=self._pump)
         self._pumping = False
         self._pump_timer: asyncio.TimerHandle | None = None
         self._expiry_timer: asyncio.TimerHandle | None = None
@@ -203,16 +206,20 @@ class SequenceScheduler:
     def _run_lane(self, seat: Seat, now_ns: int) -> int | None:
         """Execute what a free lane has; return when to look again if it waits for more."""
         yield_ns = now_ns + INLINE_BUDGET_NS
-        while self._pool.take(seat) is not None:
+        while self._table.has_work(seat.index):
+            if self._pool.take(seat) is None:
+                return None
             decision = self._table.decide(seat.index, now_ns)
             if not isinstance(decision, Execute):
-                self._pool.give_back(seat)
+                self._pool.put_back(seat)
                 return decision.at_ns if isinstance(decision, WaitUntil) else None
             self._start(seat, decision.rows)
             now_ns = time.monotonic_ns()
             if now_ns >= yield_ns:
                 self._pump_soon()
                 return None
+        if self._pool.waits:
+            self._pool.withdraw(seat)
         return None
 
     def _start(self, seat: Seat, rows: list[Row[Step]]) -> None:
