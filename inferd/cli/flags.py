@@ -227,8 +227,7 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
             "grpc-infer-allocation-pool-size", "8", integer, "Request objects kept for reuse."
         ),
         _ignored(
-            "grpc-max-response-pool-size", "2147483647", integer,
-            "Stream responses kept for reuse.",
+            "grpc-max-response-pool-size", "2147483647", integer, "Stream responses kept for reuse."
         ),
         _refused("grpc-use-ssl", _OFF, "Encrypt with TLS."),
         _refused("grpc-use-ssl-mutual", _OFF, "Require a client certificate too."),
@@ -351,14 +350,12 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
     "Rate Limiter": (
         _used(
             "rate-limit", "rate_limit", last(values.word(*get_args(RateLimit))),
-            "Limit executions by the resources that instance groups name: off or "
-            "execution_count, in which instances that executed less go first.",
+            "Limit executions by the resources of instance groups: off or execution_count.",
         ),
         _used(
             "rate-limit-resource", "rate_limit_resources", values.rate_limit_resources,
-            "How much there is of a resource, <name>:<count>[:<device>]; may be repeated. "
-            "Without a device, each has as much.",
-            default="what the instance that needs most of it needs",
+            "How much of a resource each device, or one, has: <name>:<count>[:<device>]; may be "
+            "repeated.", default="the greatest need",
         ),
     ),
     "Memory/Device Management": (

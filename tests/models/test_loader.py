@@ -5,10 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from inferd._generated.inference import ModelConfig, ModelInstanceGroup, ModelInstanceGroupKind
 from inferd.backends.loader import BackendLoader
 from inferd.errors import BackendError, LoadFailed, PluginError
-from inferd.models.loader import LoaderSettings, ModelLoader, discard, placements, reason_of
+from inferd.models.loader import LoaderSettings, ModelLoader, discard, reason_of
 from inferd.models.registry import ModelRegistry
 from inferd.scheduling.cache import ResponseCache
 
@@ -18,8 +17,6 @@ max_batch_size: 4
 input { name: "INPUT0" data_type: TYPE_INT32 dims: [ 2 ] }
 output { name: "OUTPUT0" data_type: TYPE_INT32 dims: [ 2 ] }
 """
-
-KIND = ModelInstanceGroupKind
 
 
 @pytest.fixture(name="loader")
@@ -152,24 +149,6 @@ def test_a_missing_label_file_fails_the_load(loader, repository):
 
     with pytest.raises(LoadFailed, match=r"no\.txt"):
         loader.build(loader.prepare("m", folder), 1)
-
-
-def test_instances_are_placed_per_group_and_device():
-    """Passive groups have none."""
-    config = ModelConfig(
-        instance_group=[
-            ModelInstanceGroup(name="c", kind=KIND.CPU, count=2),
-            ModelInstanceGroup(name="g", kind=KIND.GPU, count=1, gpus=[0, 1]),
-            ModelInstanceGroup(name="p", kind=KIND.CPU, count=1, passive=True),
-        ]
-    )
-
-    assert [(place.name, place.device_id) for place in placements(config)] == [
-        ("c_0", 0),
-        ("c_1", 0),
-        ("g_0", 0),
-        ("g_1", 1),
-    ]
 
 
 @pytest.mark.parametrize(
