@@ -16,6 +16,7 @@ from inferd.backend import Backend, Instance, Model, ModelContext
 from inferd.backends.loader import BackendLoader
 from inferd.errors import InferdError, LoadFailed, PluginError
 from inferd.models import completion, labels, model_config, validation, versions, warmup
+from inferd.models.execution_place import execution_place
 from inferd.models.loaded import LoadedVersion, Scheduling
 from inferd.models.placements import placements
 from inferd.models.rate_limits import check_rate_limits, permits_of
@@ -27,6 +28,7 @@ from inferd.scheduling.assembly import Assembler
 from inferd.scheduling.cache import ResponseCache
 from inferd.scheduling.ensemble import EnsemblePlan
 from inferd.scheduling.ensemble_scheduler import EnsembleScheduler, FindModel
+from inferd.scheduling.inline import inline_policy
 from inferd.scheduling.kept_response import KeptResponse
 from inferd.scheduling.limited_instances import Permits, SharedResources
 from inferd.scheduling.policy import BatchPolicy
@@ -139,6 +141,7 @@ class ModelLoader:
         context = ModelContext(name, newest, config, directory, directory / str(newest))
         config = self._complete(context, backend)
         validation.validate(config, directory_name=name, gpu_count=self._settings.gpu_count)
+        execution_place(config)
         check_rate_limits(config, limited=self._resources is not None)
         cache = self._cache_of(config)
         return Prepared(name, directory, config, backend, tuple(selection.chosen), cache)
@@ -277,6 +280,8 @@ def activate(built: Built, find: FindLoaded) -> LoadedVersion:
     config = built.prepared.config
     signature = Signature.from_config(config)
     statistics = ModelStatistics(load_ns=built.load_ns)
+    if config.ensemble_scheduling is None:
+        statistics.inline = inline_policy(execution_place(config))
     scheduler = _scheduler(built, signature, statistics, find)
     if built.prepared.cache is not None:
         scheduler = with_cache(
@@ -304,11 +309,22 @@ def _scheduler(
     assembler = Assembler(signature, built.version)
     if built.states is not None:
         return sequence_scheduler(
-            config, assembler, built.states, built.instances, statistics, built.permits
+            config,
+            assembler,
+            built.states,
+            built.instances,
+            statistics,
+            permits=built.permits,
+            inline=statistics.inline,
         )
-    policy = BatchPolicy.from_config(config)
     return Scheduler(
-        policy, assembler, built.instances, statistics, name=name, permits=built.permits
+        BatchPolicy.from_config(config),
+        assembler,
+        built.instances,
+        statistics,
+        name=name,
+        permits=built.permits,
+        inline=statistics.inline,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from inferd._generated.inference import ModelConfig, ModelSequenceBatching
 from inferd.backend import Instance
 from inferd.scheduling.assembly import Assembler
+from inferd.scheduling.inline import InlinePolicy
 from inferd.scheduling.limited_instances import Permits
 from inferd.scheduling.sequence_assembly import SequenceAssembler
 from inferd.scheduling.sequence_controls import SequenceControls
@@ -54,6 +55,7 @@ def sequence_scheduler(
     instances: Sequence[Instance],
     statistics: ModelStatistics,
     permits: Permits | None = None,
+    inline: InlinePolicy | None = None,
 ) -> SequenceScheduler:
     """
     Return the scheduler of a validated config with sequence batching.
@@ -65,6 +67,7 @@ def sequence_scheduler(
         instances: The version's instances.
         statistics: Where executions and outcomes are counted.
         permits: What the instances need of the server's resources, if anything.
+        inline: Decides whether executions run on the event loop; by their time if not given.
     """
     batching, name = config.sequence_batching, config.name
     assert batching is not None
@@ -77,6 +80,7 @@ def sequence_scheduler(
         statistics,
         name=name,
         permits=permits,
+        inline=inline,
     )
 
 

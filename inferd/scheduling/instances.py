@@ -41,10 +41,11 @@ class InstancePool:
     Args:
         instances: The instances; closed by :meth:`close`.
         name: Name prefix of their threads.
+        inline: Decides whether executions run on the event loop; by their time if not given.
 
     Attributes:
         seats: One per instance.
-        inline: Whether executions run on the event loop.
+        inline: Decides whether executions run on the event loop.
         busy: How many instances execute.
         waits: Whether a free instance waits for resources; :meth:`withdraw` when what it
             is for is gone.
@@ -52,9 +53,11 @@ class InstancePool:
 
     __slots__ = ("_completions", "_free", "busy", "inline", "seats", "waits")
 
-    def __init__(self, instances: Sequence[Instance], *, name: str) -> None:
+    def __init__(
+        self, instances: Sequence[Instance], *, name: str, inline: InlinePolicy | None = None
+    ) -> None:
         self._completions: Completions[Execution] = Completions(asyncio.get_running_loop())
-        self.inline = InlinePolicy()
+        self.inline = InlinePolicy() if inline is None else inline
         self.seats = [
             Seat(index, instance, InstanceThread(f"{name}_{index}", self._completions))
             for index, instance in enumerate(instances)

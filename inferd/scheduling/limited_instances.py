@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from inferd.backend import Instance
 from inferd.errors import LoadFailed
+from inferd.scheduling.inline import InlinePolicy
 from inferd.scheduling.instances import InstancePool, Seat
 from inferd.scheduling.rate_limiter import Claim, Limit, RateLimiter, objection
 
@@ -118,6 +119,7 @@ class LimitedPool(InstancePool):
         name: Name prefix of their threads.
         permits: What they need.
         wake: Called when a seat that waited for resources can be taken.
+        inline: Decides whether executions run on the event loop; by their time if not given.
     """
 
     __slots__ = ("_alike", "_permits", "_shared")
@@ -129,8 +131,9 @@ class LimitedPool(InstancePool):
         name: str,
         permits: Permits,
         wake: Callable[[], None],
+        inline: InlinePolicy | None = None,
     ) -> None:
-        super().__init__(instances, name=name)
+        super().__init__(instances, name=name, inline=inline)
         self._permits = permits
         self._shared = permits.shared
         alike: dict[frozenset[object], list[Seat]] = {}
@@ -204,8 +207,9 @@ def make_pool(
     name: str,
     permits: Permits | None,
     wake: Callable[[], None],
+    inline: InlinePolicy | None = None,
 ) -> InstancePool:
     """Return the instances of a version, limited only where they need resources."""
     if permits is None:
-        return InstancePool(instances, name=name)
-    return LimitedPool(instances, name=name, permits=permits, wake=wake)
+        return InstancePool(instances, name=name, inline=inline)
+    return LimitedPool(instances, name=name, permits=permits, wake=wake, inline=inline)

@@ -18,6 +18,7 @@ from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.assembly import Assembler
 from inferd.scheduling.batcher import Batcher, Dispatch, WaitUntil
 from inferd.scheduling.execution import Answer, Execution, execute
+from inferd.scheduling.inline import InlinePolicy
 from inferd.scheduling.instances import Seat
 from inferd.scheduling.limited_instances import Permits, make_pool
 from inferd.scheduling.ordering import ArrivalOrder
@@ -69,6 +70,7 @@ class Scheduler:
         statistics: Where executions and outcomes are counted.
         name: Name prefix of the instances' threads.
         permits: What the instances need of the server's resources, if anything.
+        inline: Decides whether executions run on the event loop; by their time if not given.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Scheduler:
         *,
         name: str,
         permits: Permits | None = None,
+        inline: InlinePolicy | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._batcher: Batcher[Pending] = Batcher(policy)
@@ -89,7 +92,9 @@ class Scheduler:
         )
         self._assembler = assembler
         self._statistics = statistics
-        self._pool = make_pool(instances, name=name, permits=permits, wake=self._pump)
+        self._pool = make_pool(
+            instances, name=name, permits=permits, wake=self._pump, inline=inline
+        )
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None
         self._accepting = True

@@ -17,6 +17,7 @@ from inferd.errors import QueueTimeout, ShuttingDown
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.batcher import WaitUntil
 from inferd.scheduling.execution import Execution, execute
+from inferd.scheduling.inline import InlinePolicy
 from inferd.scheduling.instances import Seat
 from inferd.scheduling.limited_instances import Permits, make_pool
 from inferd.scheduling.sequence_assembly import SequenceAssembler
@@ -62,6 +63,7 @@ class SequenceScheduler:
         statistics: Where executions and outcomes are counted.
         name: The model's name, which the instances' threads have too.
         permits: What the instances need of the server's resources, if anything.
+        inline: Decides whether executions run on the event loop; by their time if not given.
     """
 
     def __init__(
@@ -73,13 +75,16 @@ class SequenceScheduler:
         *,
         name: str,
         permits: Permits | None = None,
+        inline: InlinePolicy | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._table = table
         self._assembler = assembler
         self._statistics = statistics
         self._name = name
-        self._pool = make_pool(instances, name=name, permits=permits, wake=self._pump)
+        self._pool = make_pool(
+            instances, name=name, permits=permits, wake=self._pump, inline=inline
+        )
         self._pumping = False
         self._pump_timer: asyncio.TimerHandle | None = None
         self._expiry_timer: asyncio.TimerHandle | None = None

@@ -1,5 +1,8 @@
 """Tests of the table of metrics."""
 
+import pytest
+
+from inferd.scheduling.inline import inline_policy
 from inferd.scheduling.statistics import ModelStatistics
 from inferd.telemetry.host import HostReadings
 from inferd.telemetry.instruments import HOST_INSTRUMENTS, MODEL_INSTRUMENTS, ModelSeries
@@ -28,6 +31,7 @@ def test_every_model_metric_reads_its_own_number():
         "nv_cache_miss_duration_per_model": None,
         "nv_inference_pending_request_count": 7,
         "nv_model_load_duration_secs": 1.5,
+        "inferd_model_runs_inline": None,
     }
 
 
@@ -49,6 +53,15 @@ def test_versions_with_the_cache_have_its_metrics():
     assert values["nv_inference_request_duration_us"] == 9
 
 
+@pytest.mark.parametrize(("place", "value"), [("inline", 1), ("thread", 0), ("auto", 0)])
+def test_where_a_model_runs_is_seen(place, value):
+    """A version that executes nothing itself has no such series."""
+    statistics = ModelStatistics(inline=inline_policy(place))
+    values = {row.name: row.read(statistics) for row in MODEL_INSTRUMENTS}
+
+    assert values["inferd_model_runs_inline"] == value
+
+
 def test_every_host_metric_reads_its_own_number():
     """Each host metric reports the reading of that name."""
     assert {row.name: row.read(HostReadings(0.5, 8, 6)) for row in HOST_INSTRUMENTS} == {
@@ -64,6 +77,7 @@ def test_only_gauges_may_fall():
     assert {row.name for row in rows if row.kind == "gauge"} == {
         "nv_inference_pending_request_count",
         "nv_model_load_duration_secs",
+        "inferd_model_runs_inline",
         "nv_cpu_utilization",
         "nv_cpu_memory_total_bytes",
         "nv_cpu_memory_used_bytes",

@@ -7,14 +7,16 @@ import sys
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from inferd.scheduling.inline import inline_policy
 from inferd.scheduling.statistics import ModelStatistics
 from inferd.telemetry.instruments import MODEL_INSTRUMENTS, ModelSeries
 from inferd.telemetry.metrics import Metrics
 
 
 def series(name="m", version="1", **tags):
-    """Return a version that has the response cache and has counted nothing yet."""
-    return ModelSeries(name, version, tags, ModelStatistics(uses_cache=True))
+    """Return a version with instances and the response cache that has counted nothing yet."""
+    statistics = ModelStatistics(uses_cache=True, inline=inline_policy("auto"))
+    return ModelSeries(name, version, tags, statistics)
 
 
 @pytest.fixture
