@@ -32,6 +32,11 @@ def check_instance_groups(config: ModelConfig, gpu_count: int) -> None:
         place = f"instance group {group.name} of model {config.name}"
         _check_devices(group, place, gpu_count)
         _check_profiles(group, place, config.platform)
+    if all(group.passive for group in config.instance_group):
+        raise LoadFailed(
+            f"every instance group of model {config.name} is passive, so that no instance would "
+            "execute its requests"
+        )
 
 
 def _check_devices(group: ModelInstanceGroup, place: str, gpu_count: int) -> None:

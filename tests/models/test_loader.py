@@ -1,5 +1,6 @@
 """From model folder to built version."""
 
+import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
@@ -137,6 +138,36 @@ def test_a_version_is_built_with_its_instances_and_labels(loader, repository):
     assert built.labels == {"OUTPUT0": ["cat", "dog"]}
     assert built.load_ns > 0
     discard(built)
+
+
+@pytest.mark.parametrize(
+    ("groups", "count"),
+    [
+        ("", 1),
+        ("instance_group [ { kind: KIND_CPU count: 1 }, { kind: KIND_CPU count: 2 } ]", 3),
+        ("instance_group [ { count: 2 }, { kind: KIND_MODEL } ]", 3),
+        ("instance_group [ { kind: KIND_CPU count: 5 passive: true }, { kind: KIND_CPU } ]", 1),
+    ],
+)
+def test_every_group_that_is_not_passive_has_its_instances(loader, repository, groups, count):
+    """Those of several groups add up; a group that states no count has the backend's."""
+    built = loader.build(loader.prepare("m", repository.add(config=CONFIG + groups)), 1)
+
+    assert len(built.instances) == count
+    discard(built)
+
+
+async def test_a_model_with_a_passive_group_answers(repository, registry, ask):
+    """From its other group; one with passive groups only is refused with its reason."""
+    passive = "instance_group { kind: KIND_CPU passive: true }"
+    repository.add(config=CONFIG + passive + "instance_group { kind: KIND_CPU }")
+    repository.add("p", config=CONFIG + passive)
+    await registry.load("m")
+    scheduler = registry.lookup("m", "").scheduler
+
+    assert (await asyncio.wait_for(scheduler.infer(ask(3)), 10)).outputs
+    with pytest.raises(LoadFailed, match="every instance group of model p is passive"):
+        await registry.load("p")
 
 
 def test_a_missing_label_file_fails_the_load(loader, repository):

@@ -24,6 +24,7 @@ def _group(fields: str) -> str:
         (_group("kind: KIND_GPU gpus: [ 0, 1 ]"), 2),
         ('platform: "tensorrt_plan" ' + _group('kind: KIND_CPU profile: "0"'), 0),
         (_group("kind: KIND_CPU") + 'instance_group { name: "h" kind: KIND_CPU }', 0),
+        (_group("kind: KIND_CPU passive: true") + 'instance_group { name: "h" kind: KIND_CPU }', 0),
         ("ensemble_scheduling { }", 0),
     ],
 )
@@ -78,6 +79,12 @@ INVALID_GPU = (
             0,
             "instance group g of model m and platform tensorrt_plan specifies invalid profile -1. "
             "The field should contain the string representation of a non-negative integer.",
+        ),
+        (
+            _group("kind: KIND_CPU passive: true"),
+            0,
+            "every instance group of model m is passive, so that no instance would execute its "
+            "requests",
         ),
         (
             _group("kind: KIND_CPU") * 2,
