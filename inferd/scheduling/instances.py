@@ -109,9 +109,11 @@ class InstancePool:
         """Free the instances, none of which executes; on a thread, since that may block."""
         for seat in self.seats:
             seat.thread.stop()
-        self._completions.close()
         await asyncio.to_thread(self._close_instances)
+        self._completions.close()
 
     def _close_instances(self) -> None:
         for seat in self.seats:
+            # Its last result may be delivered while it still tells the loop about it.
+            seat.thread.join()
             seat.instance.close()
