@@ -14,6 +14,9 @@ loop, except :meth:`Instance.execute` of a model so fast that a thread would cos
 * one :class:`Model` per loaded version;
 * one :class:`Instance` per instance of the version's instance groups. An instance is
   never called by two threads at once.
+
+A framework should have no more threads than :func:`usable_cpus`, which knows the cgroup's
+quota, for all of its models together where their configs do not state how many.
 """
 
 from abc import ABC, abstractmethod
@@ -25,6 +28,7 @@ from typing import Any, ClassVar
 import numpy.typing as npt
 
 from inferd._generated.inference import ModelConfig, ModelInstanceGroupKind
+from inferd.cpus import usable_cpus
 from inferd.errors import BackendError, InferdError
 from inferd.protocol.messages import InferRequest, ParameterValue
 
@@ -40,6 +44,7 @@ __all__ = [
     "ModelInstanceGroupKind",
     "Placement",
     "ResponseSender",
+    "usable_cpus",
 ]
 
 API_VERSION = 1

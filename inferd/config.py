@@ -15,6 +15,7 @@ from inferd.telemetry.logs import LogSettings
 ControlMode = Literal["none", "poll", "explicit"]
 EventLoop = Literal["auto", "uvloop", "asyncio"]
 CpuKernels = Literal["numpy", "numba"]
+RateLimit = Literal["off", "execution_count"]
 
 _LARGEST_PORT = 65535
 _EVERY_MODEL = "*"
@@ -47,6 +48,8 @@ class ServerConfig:
         auto_complete_config: Whether configs are completed from the model files.
         backend_config: Backend name -> setting -> value; the name ``""`` is every backend.
         response_cache_byte_size: Bytes of the response cache that all models share; 0 is none.
+        rate_limit: Whether executions are limited by the resources that configs name.
+        rate_limit_resources: (resource, how much there is of it, GPU or None for each one).
         allow_http: Whether HTTP is served.
         http_address: Address HTTP listens on.
         http_port: Port HTTP listens on; 0 picks a free one, here and below.
@@ -88,6 +91,8 @@ class ServerConfig:
     auto_complete_config: bool = True
     backend_config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     response_cache_byte_size: int = 0
+    rate_limit: RateLimit = "off"
+    rate_limit_resources: tuple[tuple[str, int, int | None], ...] = ()
 
     allow_http: bool = True
     http_address: str = "0.0.0.0"
@@ -145,9 +150,21 @@ def _check_choices(config: ServerConfig) -> None:
         ("--model-control-mode", config.model_control_mode, get_args(ControlMode)),
         ("--event-loop", config.event_loop, get_args(EventLoop)),
         ("--cpu-kernels", config.cpu_kernels, get_args(CpuKernels)),
+        ("--rate-limit", config.rate_limit, get_args(RateLimit)),
     ):
         if value not in choices:
             raise ConfigError(f"{flag} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def _check_rate_limit_resources(config: ServerConfig) -> None:
+    flag = "--rate-limit-resource"
+    for name, count, device in config.rate_limit_resources:
+        if not name:
+            raise ConfigError(f"{flag} must have a name")
+        if count < 0:
+            raise ConfigError(f"{flag} {name}: the count must be 0 or greater, got {count}")
+        if device is not None and device < 0:
+            raise ConfigError(f"{flag} {name}: the device must be 0 or greater, got {device}")
 
 
 def _check_ranges(config: ServerConfig) -> None:
@@ -194,6 +211,7 @@ _CHECKS: tuple[Callable[[ServerConfig], None], ...] = (
     _check_repositories,
     _check_choices,
     _check_load_models,
+    _check_rate_limit_resources,
     _check_ranges,
     _check_ports,
 )

@@ -27,6 +27,8 @@ from inferd.models.registry import ModelRegistry
 from inferd.repository.catalog import Catalog
 from inferd.scheduling.cache import ResponseCache
 from inferd.scheduling.kept_response import KeptResponse
+from inferd.scheduling.limited_instances import SharedResources
+from inferd.scheduling.rate_limiter import Limit
 from inferd.telemetry.instruments import ModelSeries
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class Server:
                 gpu_count=gpu_count(os.environ),
             ),
             _cache(config.response_cache_byte_size),
+            _resources(config),
         )
         self.registry = ModelRegistry(
             self.catalog, loader, self._executor, retries=config.model_load_retry_count
@@ -215,6 +218,12 @@ async def _start(
 
 def _cache(size: int) -> ResponseCache[KeptResponse] | None:
     return ResponseCache(size) if size else None
+
+
+def _resources(config: ServerConfig) -> SharedResources | None:
+    if config.rate_limit == "off":
+        return None
+    return SharedResources(Limit(*resource) for resource in config.rate_limit_resources)
 
 
 def _select_kernels(name: CpuKernels) -> inferd_kernels.KernelSet:

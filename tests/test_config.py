@@ -76,6 +76,7 @@ def test_wildcard_stands_alone():
         ("model_control_mode", "--model-control-mode"),
         ("event_loop", "--event-loop"),
         ("cpu_kernels", "--cpu-kernels"),
+        ("rate_limit", "--rate-limit"),
     ],
 )
 def test_choices(field, flag):
@@ -148,3 +149,18 @@ def test_two_services_at_one_port(changes, services):
 def test_ports_that_do_not_clash(changes):
     """Another address, a service that is off and a free port clash with nothing."""
     assert config(**changes)
+
+
+@pytest.mark.parametrize(
+    ("resource", "reason"),
+    [
+        (("", 1, None), "must have a name"),
+        (("R", -1, None), "R: the count must be 0 or greater, got -1"),
+        (("R", 1, -1), "R: the device must be 0 or greater, got -1"),
+    ],
+)
+def test_resources_that_cannot_be(resource, reason):
+    """The option is named; none of a resource and the first device are fine."""
+    assert config(rate_limit_resources=(("R", 0, 0),))
+    refused = refusal(rate_limit_resources=(("R", 0, 0), resource))
+    assert refused == f"--rate-limit-resource {reason}"

@@ -13,7 +13,7 @@ from typing import Final, get_args
 
 from inferd.cli import values
 from inferd.cli.values import boolean, integer, last, level, number
-from inferd.config import ControlMode, CpuKernels, EventLoop
+from inferd.config import ControlMode, CpuKernels, EventLoop, RateLimit
 from inferd.telemetry.logs import Format
 
 Reader = Callable[[Sequence[str]], object]
@@ -227,8 +227,7 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
             "grpc-infer-allocation-pool-size", "8", integer, "Request objects kept for reuse."
         ),
         _ignored(
-            "grpc-max-response-pool-size", "2147483647", integer,
-            "Stream responses kept for reuse.",
+            "grpc-max-response-pool-size", "2147483647", integer, "Stream responses kept for reuse."
         ),
         _refused("grpc-use-ssl", _OFF, "Encrypt with TLS."),
         _refused("grpc-use-ssl-mutual", _OFF, "Require a client certificate too."),
@@ -349,8 +348,15 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
         ),
     ),
     "Rate Limiter": (
-        _refused("rate-limit", ("off",), "Limit executions by resources: execution_count."),
-        _ignored("rate-limit-resource", "", str, "Resource for it: <name>:<count>[:<device>]."),
+        _used(
+            "rate-limit", "rate_limit", last(values.word(*get_args(RateLimit))),
+            "Limit executions by the resources of instance groups: off or execution_count.",
+        ),
+        _used(
+            "rate-limit-resource", "rate_limit_resources", values.rate_limit_resources,
+            "How much of a resource each device, or one, has: <name>:<count>[:<device>]; may be "
+            "repeated.", default="the greatest need",
+        ),
     ),
     "Memory/Device Management": (
         _used(

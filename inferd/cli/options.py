@@ -117,7 +117,10 @@ def option_rows(
         yield f"startup_models_{index}", model
     yield "strict_model_config", _digit(not config.auto_complete_config)
     yield "model_config_name", config.model_config_name
-    yield "rate_limit", "OFF"
+    yield "rate_limit", "OFF" if config.rate_limit == "off" else "EXEC_COUNT"
+    for index, resource in enumerate(config.rate_limit_resources):
+        parts = (str(part) for part in resource if part is not None)
+        yield f"rate_limit_resource[{index}]", ":".join(parts)
     yield "pinned_memory_pool_byte_size", str(config.pinned_memory_pool_byte_size)
     for gpu, size in sorted(config.cuda_memory_pool_byte_size.items()):
         yield f"cuda_memory_pool_byte_size{{{gpu}}}", str(size)

@@ -70,6 +70,12 @@ def choice(*words: str) -> Callable[[str], str]:
     return read
 
 
+def word(*words: str) -> Callable[[str], str]:
+    """Return a reader of one of ``words``, in any case."""
+    read = choice(*words)
+    return lambda text: read(text.lower())
+
+
 def last(read: Callable[[str], T]) -> Callable[[Sequence[str]], T]:
     """Return a reader of an option's occurrences: the last counts."""
 
@@ -127,6 +133,23 @@ def cache_settings(texts: Sequence[str]) -> int:
         if size < 1:
             raise ValueError(f"the size of cache 'local' must be greater than 0: {text}")
     return size
+
+
+def rate_limit_resources(texts: Sequence[str]) -> tuple[tuple[str, int, int | None], ...]:
+    """
+    Read ``<name>:<count>`` and ``<name>:<count>:<device>``.
+
+    Returns:
+        (name, count, device or None) of each.
+    """
+    resources = []
+    for text in texts:
+        name, *numbers = text.split(":")
+        if not name or not 1 <= len(numbers) <= 2:
+            raise ValueError(f"expected <name>:<count> or <name>:<count>:<device>: {text}")
+        count, device = integer(numbers[0]), integer(numbers[1]) if numbers[1:] else None
+        resources.append((name, count, device))
+    return tuple(resources)
 
 
 def metrics_settings(texts: Sequence[str]) -> bool | None:

@@ -7,25 +7,30 @@ Everything that blocks is in methods that run on a loader thread; only
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inferd._generated.inference import ModelConfig, ModelInstanceGroup, ModelInstanceGroupKind
-from inferd.backend import Backend, Instance, Model, ModelContext, Placement
+from inferd._generated.inference import ModelConfig
+from inferd.backend import Backend, Instance, Model, ModelContext
 from inferd.backends.loader import BackendLoader
 from inferd.errors import InferdError, LoadFailed, PluginError
 from inferd.models import completion, labels, model_config, validation, versions, warmup
 from inferd.models.assembling import assembler_of
+from inferd.models.execution_place import execution_place
 from inferd.models.loaded import LoadedVersion, Scheduling, is_decoupled
+from inferd.models.placements import placements
+from inferd.models.rate_limits import check_rate_limits, permits_of
 from inferd.models.response_caching import FindLoaded, with_cache
 from inferd.models.sequence_batching import read_states, sequence_scheduler
-from inferd.models.support import ignored_fields, refuse_unsupported
+from inferd.models.support import refuse_unsupported
 from inferd.protocol.signature import Signature
 from inferd.scheduling.cache import ResponseCache
 from inferd.scheduling.ensemble import EnsemblePlan
 from inferd.scheduling.ensemble_scheduler import EnsembleScheduler, FindModel
+from inferd.scheduling.inline import inline_policy
 from inferd.scheduling.kept_response import KeptResponse
+from inferd.scheduling.limited_instances import Permits, SharedResources
 from inferd.scheduling.policy import BatchPolicy
 from inferd.scheduling.scheduler import Scheduler
 from inferd.scheduling.sequence_state import SequenceStates
@@ -77,6 +82,7 @@ class Built:
     labels: dict[str, list[str]]
     load_ns: int
     states: SequenceStates | None = None
+    permits: Permits | None = None
 
 
 class ModelLoader:
@@ -87,6 +93,8 @@ class ModelLoader:
         backends: Finds the backend of a model.
         settings: The operator's choices.
         cache: Keeps the responses of models that ask for it; ``None`` when there is none.
+        resources: What instances share when executions are limited; ``None`` when they are
+            not.
     """
 
     def __init__(
@@ -94,10 +102,12 @@ class ModelLoader:
         backends: BackendLoader,
         settings: LoaderSettings,
         cache: ResponseCache[KeptResponse] | None = None,
+        resources: SharedResources | None = None,
     ) -> None:
         self._backends = backends
         self._settings = settings
         self._cache = cache
+        self._resources = resources
 
     def prepare(self, name: str, directory: Path, override: str | None = None) -> Prepared:
         """
@@ -131,8 +141,8 @@ class ModelLoader:
         context = ModelContext(name, newest, config, directory, directory / str(newest))
         config = self._complete(context, backend)
         validation.validate(config, directory_name=name, gpu_count=self._settings.gpu_count)
-        for field in ignored_fields(config):
-            logger.warning("model '%s': '%s' has no effect yet", name, field)
+        execution_place(config)
+        check_rate_limits(config, limited=self._resources is not None)
         cache = self._cache_of(config)
         return Prepared(name, directory, config, backend, tuple(selection.chosen), cache)
 
@@ -182,22 +192,15 @@ class ModelLoader:
             load_ns = time.monotonic_ns() - started_ns
             return Built(prepared, version, None, (), label_lists, load_ns)
         states = read_states(config, directory)
-        context = ModelContext(prepared.name, version, config, directory, directory / str(version))
-        model = backend.load(context)
-        instances: list[Instance] = []
+        permits = permits_of(config, self._resources)
         try:
-            places = list(placements(config))
-            instances.extend(model.create_instance(place) for place in places)
-            names = [place.name for place in places]
-            named = list(zip(names, instances, strict=True))
-            warmup.run(config, version, directory, named, states)
+            model, instances = _load(backend, prepared, version, states)
         except BaseException:
-            for instance in instances:
-                instance.close()
-            model.close()
+            if permits is not None:
+                permits.retract()
             raise
         load_ns = time.monotonic_ns() - started_ns
-        return Built(prepared, version, model, instances, label_lists, load_ns, states)
+        return Built(prepared, version, model, instances, label_lists, load_ns, states, permits)
 
     def _read_config(self, name: str, directory: Path, override: str | None) -> ModelConfig:
         if override is not None:
@@ -224,20 +227,26 @@ class ModelLoader:
         return model_config.parse_text(text, str(path))
 
 
-def placements(config: ModelConfig) -> Iterator[Placement]:
-    """Yield where each instance of a completed config runs; passive groups have none."""
-    for group in config.instance_group:
-        if group.passive:
-            continue
-        for index, device in enumerate(_devices(group)):
-            yield Placement(f"{group.name}_{index}", group.kind, device)
-
-
-def _devices(group: ModelInstanceGroup) -> Iterator[int]:
-    devices = group.gpus if group.kind == ModelInstanceGroupKind.GPU else [0]
-    for device in devices:
-        for _ in range(group.count):
-            yield device
+def _load(
+    backend: Backend, prepared: Prepared, version: int, states: SequenceStates | None
+) -> tuple[Model, list[Instance]]:
+    """Load a version and make its instances, warmed up; nothing stays when that fails."""
+    config, directory = prepared.config, prepared.directory
+    context = ModelContext(prepared.name, version, config, directory, directory / str(version))
+    model = backend.load(context)
+    instances: list[Instance] = []
+    try:
+        places = list(placements(config))
+        instances.extend(model.create_instance(place) for place in places)
+        names = [place.name for place in places]
+        named = list(zip(names, instances, strict=True))
+        warmup.run(config, version, directory, named, states)
+    except BaseException:
+        for instance in instances:
+            instance.close()
+        model.close()
+        raise
+    return model, instances
 
 
 def newest_version(directory: Path) -> int | None:
@@ -271,6 +280,8 @@ def activate(built: Built, find: FindLoaded) -> LoadedVersion:
     config = built.prepared.config
     signature = Signature.from_config(config)
     statistics = ModelStatistics(load_ns=built.load_ns)
+    if config.ensemble_scheduling is None:
+        statistics.inline = inline_policy(execution_place(config))
     scheduler = _scheduler(built, signature, statistics, find)
     if built.prepared.cache is not None:
         scheduler = with_cache(
@@ -298,15 +309,24 @@ def _scheduler(
         return EnsembleScheduler(plan, built.version, find, statistics)
     assembler = assembler_of(config, signature, built.version, statistics)
     if built.states is not None:
-        return sequence_scheduler(config, assembler, built.states, built.instances, statistics)
-    policy = BatchPolicy.from_config(config)
+        return sequence_scheduler(
+            config,
+            assembler,
+            built.states,
+            built.instances,
+            statistics,
+            permits=built.permits,
+            inline=statistics.inline,
+        )
     return Scheduler(
-        policy,
+        BatchPolicy.from_config(config),
         assembler,
         built.instances,
         statistics,
         name=name,
         decoupled=is_decoupled(config),
+        permits=built.permits,
+        inline=statistics.inline,
     )
 
 
@@ -316,6 +336,8 @@ def discard(built: Built) -> None:
         instance.close()
     if built.model is not None:
         built.model.close()
+    if built.permits is not None:
+        built.permits.retract()
 
 
 def reason_of(error: Exception) -> str:

@@ -7,6 +7,8 @@ from inferd._generated.inference import ModelConfig, ModelSequenceBatching
 from inferd.backend import Instance
 from inferd.models.loaded import is_decoupled
 from inferd.scheduling.assembly import Assembler
+from inferd.scheduling.inline import InlinePolicy
+from inferd.scheduling.limited_instances import Permits
 from inferd.scheduling.sequence_assembly import SequenceAssembler
 from inferd.scheduling.sequence_controls import SequenceControls
 from inferd.scheduling.sequence_oldest import OldestLane, OldestPolicy
@@ -53,6 +55,8 @@ def sequence_scheduler(
     states: SequenceStates,
     instances: Sequence[Instance],
     statistics: ModelStatistics,
+    permits: Permits | None = None,
+    inline: InlinePolicy | None = None,
 ) -> SequenceScheduler:
     """
     Return the scheduler of a validated config with sequence batching.
@@ -63,6 +67,8 @@ def sequence_scheduler(
         states: What :func:`read_states` returned.
         instances: The version's instances.
         statistics: Where executions and outcomes are counted.
+        permits: What the instances need of the server's resources, if anything.
+        inline: Decides whether executions run on the event loop; by their time if not given.
     """
     batching, name = config.sequence_batching, config.name
     assert batching is not None
@@ -75,6 +81,8 @@ def sequence_scheduler(
         statistics,
         name=name,
         decoupled=is_decoupled(config),
+        permits=permits,
+        inline=inline,
     )
 
 

@@ -5,7 +5,10 @@ Handing a batch to a thread and back costs about 10 us, more than a small model 
 It knows no clock: it is told how long each execution took.
 """
 
-from typing import Final
+from typing import Final, Literal
+
+ExecutionPlace = Literal["auto", "inline", "thread"]
+"""Where a model's executions run: as they turn out, always on the loop, never on it."""
 
 LIMIT_NS: Final = 300_000
 """A model whose executions average less than this runs inline."""
@@ -44,3 +47,26 @@ class InlinePolicy:
             self._probation -= 1
             return
         self.inline = self._average_ns < LIMIT_NS
+
+
+class PinnedPolicy(InlinePolicy):
+    """
+    The choice for a version whose config makes it.
+
+    Args:
+        inline: Whether every execution runs on the loop.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, inline: bool) -> None:
+        super().__init__()
+        self.inline = inline
+
+    def observe(self, elapsed_ns: int) -> None:
+        """Change nothing, however long an execution takes."""
+
+
+def inline_policy(place: ExecutionPlace) -> InlinePolicy:
+    """Return the policy of one version."""
+    return InlinePolicy() if place == "auto" else PinnedPolicy(place == "inline")

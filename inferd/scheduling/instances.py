@@ -41,25 +41,31 @@ class InstancePool:
     Args:
         instances: The instances; closed by :meth:`close`.
         name: Name prefix of their threads.
+        inline: Decides whether executions run on the event loop; by their time if not given.
 
     Attributes:
         seats: One per instance.
-        inline: Whether executions run on the event loop.
+        inline: Decides whether executions run on the event loop.
         completions: Brings what happened on other threads to the event loop.
         busy: How many instances execute.
+        waits: Whether a free instance waits for resources; :meth:`withdraw` when what it
+            is for is gone.
     """
 
-    __slots__ = ("_free", "busy", "completions", "inline", "seats")
+    __slots__ = ("_free", "busy", "completions", "inline", "seats", "waits")
 
-    def __init__(self, instances: Sequence[Instance], *, name: str) -> None:
+    def __init__(
+        self, instances: Sequence[Instance], *, name: str, inline: InlinePolicy | None = None
+    ) -> None:
         self.completions = Completions(asyncio.get_running_loop())
-        self.inline = InlinePolicy()
+        self.inline = InlinePolicy() if inline is None else inline
         self.seats = [
             Seat(index, instance, InstanceThread(f"{name}_{index}", self.completions))
             for index, instance in enumerate(instances)
         ]
         self._free = list(reversed(self.seats))
         self.busy = 0
+        self.waits = False
 
     @property
     def has_free(self) -> bool:
@@ -70,7 +76,9 @@ class InstancePool:
         """
         Take a free seat, or the given one; ``None`` when there is none.
 
-        Whoever takes one gives it back with :meth:`give_back`, once.
+        Take one only for requests that are there: where instances share resources, it may
+        have to wait for them, and keeps others waiting. Whoever takes one gives it back
+        once, with :meth:`give_back` or :meth:`put_back`.
         """
         if seat is None:
             if not self._free:
@@ -85,18 +93,28 @@ class InstancePool:
         return seat
 
     def give_back(self, seat: Seat) -> None:
-        """Note that a seat is free again."""
+        """Note that a seat has executed and is free again."""
         seat.busy = False
         self.busy -= 1
         self._free.append(seat)
+
+    def put_back(self, seat: Seat) -> None:
+        """Note that a seat has not executed and is free again."""
+        self.give_back(seat)
+
+    def withdraw(self, seat: Seat | None = None) -> None:
+        """Have the given seat, or all of them, wait for resources no longer."""
+        return None
 
     async def close(self) -> None:
         """Free the instances, none of which executes; on a thread, since that may block."""
         for seat in self.seats:
             seat.thread.stop()
-        self.completions.close()
         await asyncio.to_thread(self._close_instances)
+        self.completions.close()
 
     def _close_instances(self) -> None:
         for seat in self.seats:
+            # Its last result may be delivered while it still tells the loop about it.
+            seat.thread.join()
             seat.instance.close()

@@ -19,7 +19,9 @@ from inferd.scheduling.assembly import Assembler
 from inferd.scheduling.batcher import Batcher, Dispatch, WaitUntil
 from inferd.scheduling.decoupled import execute_decoupled
 from inferd.scheduling.execution import Answer, Execution, execute
-from inferd.scheduling.instances import InstancePool, Seat
+from inferd.scheduling.inline import InlinePolicy
+from inferd.scheduling.instances import Seat
+from inferd.scheduling.limited_instances import Permits, make_pool
 from inferd.scheduling.ordering import ArrivalOrder
 from inferd.scheduling.policy import BatchPolicy
 from inferd.scheduling.replies import ReplyStream
@@ -74,6 +76,8 @@ class Scheduler:
         name: Name prefix of the instances' threads.
         decoupled: Whether requests have any number of responses; they come by
             :meth:`stream` then, and not by :meth:`infer`.
+        permits: What the instances need of the server's resources, if anything.
+        inline: Decides whether executions run on the event loop; by their time if not given.
     """
 
     def __init__(
@@ -85,6 +89,8 @@ class Scheduler:
         *,
         name: str,
         decoupled: bool = False,
+        permits: Permits | None = None,
+        inline: InlinePolicy | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._batcher: Batcher[Pending] = Batcher(policy)
@@ -94,7 +100,9 @@ class Scheduler:
         )
         self._assembler = assembler
         self._statistics = statistics
-        self._pool = InstancePool(instances, name=name)
+        self._pool = make_pool(
+            instances, name=name, permits=permits, wake=self._pump, inline=inline
+        )
         self._streams = OpenStreams(statistics, self._note_idle) if decoupled else None
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None
@@ -213,7 +221,7 @@ class Scheduler:
         yield_ns = now_ns + INLINE_BUDGET_NS
         if self._times_out:
             self._reject_expired(now_ns)
-        while (seat := self._pool.take()) is not None:
+        while len(self._batcher) and (seat := self._pool.take()) is not None:
             decision = self._batcher.decide(now_ns)
             if isinstance(decision, Dispatch):
                 self._start(seat, decision.entries)
@@ -224,10 +232,12 @@ class Scheduler:
                     continue
                 self._pump_soon()
                 return
-            self._pool.give_back(seat)
+            self._pool.put_back(seat)
+            self._pool.withdraw()
             if isinstance(decision, WaitUntil):
                 self._start_timer(decision.at_ns, now_ns)
             return
+        self._want_nothing_if_empty()
         timeout_ns = self._batcher.next_timeout_ns()
         if timeout_ns is not None:
             self._start_timer(timeout_ns, now_ns)
@@ -311,6 +321,12 @@ class Scheduler:
         for pending, (answer, done) in released:
             settle(self._statistics, pending, answer, done)
 
+    def _want_nothing_if_empty(self) -> None:
+        """Wait for no resources when there is nothing to execute; others may want them."""
+        if self._pool.waits and not len(self._batcher):
+            self._pool.withdraw()
+
     def _note_idle(self) -> None:
+        self._want_nothing_if_empty()
         if not self._pool.busy and not len(self._batcher) and not self._streams:
             self._idle.set()

@@ -53,6 +53,11 @@ class OldestLane(Generic[E]):
         """How many more sequences it takes."""
         return self._policy.candidates - self._taken
 
+    @property
+    def has_work(self) -> bool:
+        """Whether a sequence has a request to execute."""
+        return bool(self._ready)
+
     def enter(self, sequence: LiveSequence[E]) -> None:
         """Count a sequence in."""
         self._taken += 1

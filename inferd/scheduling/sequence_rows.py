@@ -177,6 +177,10 @@ class Lane(Protocol[E]):
     def room(self) -> int:
         """How many more sequences it takes."""
 
+    @property
+    def has_work(self) -> bool:
+        """Whether a sequence has a request to execute."""
+
     def enter(self, sequence: LiveSequence[E]) -> None:
         """Give a sequence its place."""
 

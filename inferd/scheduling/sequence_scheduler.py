@@ -18,7 +18,9 @@ from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.batcher import WaitUntil
 from inferd.scheduling.decoupled import NOBODY, ExecutionSender, Sender, execute_decoupled
 from inferd.scheduling.execution import Execution, execute
-from inferd.scheduling.instances import InstancePool, Seat
+from inferd.scheduling.inline import InlinePolicy
+from inferd.scheduling.instances import Seat
+from inferd.scheduling.limited_instances import Permits, make_pool
 from inferd.scheduling.replies import ReplyStream
 from inferd.scheduling.rescheduling import end_unfinished, goes_on, refuse_rescheduled
 from inferd.scheduling.sequence_assembly import SequenceAssembler
@@ -81,6 +83,8 @@ class SequenceScheduler:
         name: The model's name, which the instances' threads have too.
         decoupled: Whether requests have any number of responses; they come by
             :meth:`stream` then, and not by :meth:`infer`.
+        permits: What the instances need of the server's resources, if anything.
+        inline: Decides whether executions run on the event loop; by their time if not given.
     """
 
     def __init__(
@@ -92,13 +96,17 @@ class SequenceScheduler:
         *,
         name: str,
         decoupled: bool = False,
+        permits: Permits | None = None,
+        inline: InlinePolicy | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._table = table
         self._assembler = assembler
         self._statistics = statistics
         self._name = name
-        self._pool = InstancePool(instances, name=name)
+        self._pool = make_pool(
+            instances, name=name, permits=permits, wake=self._pump, inline=inline
+        )
         self._streams = OpenStreams(statistics, self._note_idle) if decoupled else None
         self._pumping = False
         self._pump_timer: asyncio.TimerHandle | None = None
@@ -244,16 +252,20 @@ class SequenceScheduler:
     def _run_lane(self, seat: Seat, now_ns: int) -> int | None:
         """Execute what a free lane has; return when to look again if it waits for more."""
         yield_ns = now_ns + INLINE_BUDGET_NS
-        while self._pool.take(seat) is not None:
+        while self._table.has_work(seat.index):
+            if self._pool.take(seat) is None:
+                return None
             decision = self._table.decide(seat.index, now_ns)
             if not isinstance(decision, Execute):
-                self._pool.give_back(seat)
+                self._pool.put_back(seat)
                 return decision.at_ns if isinstance(decision, WaitUntil) else None
             self._start(seat, decision.rows)
             now_ns = time.monotonic_ns()
             if now_ns >= yield_ns:
                 self._pump_soon()
                 return None
+        if self._pool.waits:
+            self._pool.withdraw(seat)
         return None
 
     def _start(self, seat: Seat, rows: list[Row[Step]]) -> None:

@@ -39,6 +39,11 @@ class DirectLane(Generic[E]):
         """How many more sequences it takes."""
         return len(self._free)
 
+    @property
+    def has_work(self) -> bool:
+        """Whether a sequence has a request to execute."""
+        return bool(self._ready)
+
     def enter(self, sequence: LiveSequence[E]) -> None:
         """Give a sequence the lowest free slot, which keeps batches short."""
         sequence.slot = min(self._free)

@@ -119,6 +119,10 @@ class SequenceTable(Generic[E]):
             self._wake(sequence)
         return continues and request.sequence_start
 
+    def has_work(self, lane: int) -> bool:
+        """Whether a lane has a request to execute, now or when its delay is over."""
+        return self._lanes[lane].has_work
+
     def decide(self, lane: int, now_ns: int) -> Execute[E] | WaitUntil | Idle:
         """Return what a free lane does at ``now_ns``; end an execution with :meth:`finish`."""
         decision = self._lanes[lane].decide(now_ns)

@@ -8,6 +8,8 @@ read them. They live here, with the one who counts, and know nothing of either r
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from inferd.scheduling.inline import InlinePolicy
+
 FAILURE_REASONS: Final = ("REJECTED", "CANCELED", "BACKEND", "OTHER")
 """The values of the failure counter's ``reason`` label (Triton's)."""
 
@@ -91,6 +93,8 @@ class ModelStatistics:
             Triton's counters are: request, queue, compute input, infer, output.
         load_ns: How long loading took, in nanoseconds.
         uses_cache: Whether the version has the response cache.
+        inline: Says whether executions run on the event loop; ``None`` for a version that
+            executes nothing itself.
         cache_hit: Requests answered without an execution, and the time that took them.
         cache_miss: Answered requests the cache did not have, and the time that looking
             them up and keeping the answer took.
@@ -119,6 +123,7 @@ class ModelStatistics:
     compute_output_us: int = 0
     load_ns: int = 0
     uses_cache: bool = False
+    inline: InlinePolicy | None = None
     cache_hit: Duration = field(default_factory=Duration)
     cache_miss: Duration = field(default_factory=Duration)
     cache_hit_us: int = 0

@@ -35,7 +35,7 @@ class Completions:
         os.eventfd_write(self._fd, 1)
 
     def close(self) -> None:
-        """Stop delivering; call when no thread posts any more."""
+        """Stop delivering; call when every thread that posts has ended."""
         self._loop.remove_reader(self._fd)
         os.close(self._fd)
 
@@ -76,6 +76,11 @@ class InstanceThread(Generic[R]):
     def stop(self) -> None:
         """End the thread after the work it has; does not wait."""
         self._work.put(None)
+
+    def join(self) -> None:
+        """Wait for its end. Blocks."""
+        if self._thread is not None:
+            self._thread.join()
 
     def _loop(self) -> None:
         while (item := self._work.get()) is not None:

@@ -2,8 +2,8 @@
 The table of metrics: every name Triton has that our statistics can feed, and how each is read.
 
 Names, kinds and help texts are Triton's, because dashboards, alerts and autoscalers are
-written against them; what Triton does not count is named ``inferd_``. Each row says how
-to read its number from a model version's
+written against them; what only inferd has begins with ``inferd_``. Each row says how to
+read its number from a model version's
 :class:`~inferd.scheduling.statistics.ModelStatistics` or from the host when somebody
 scrapes; counting itself is the scheduler's integer additions.
 
@@ -185,6 +185,12 @@ MODEL_INSTRUMENTS: Final = (
         "gauge",
         "Model load time in seconds",
         lambda s: s.load_ns / 1e9,
+    ),
+    ModelInstrument(
+        "inferd_model_runs_inline",
+        "gauge",
+        "Whether the model's executions run on the event loop (1) or on a thread (0)",
+        lambda s: None if s.inline is None else int(s.inline.inline),
     ),
 )
 """The metrics of one model version, in the order they are written."""

@@ -81,6 +81,8 @@ FIELDS = [
     ("--strict-model-config=true", {"auto_complete_config": False}),
     ("--strict-model-config=false", {"auto_complete_config": True}),
     ("--cache-config=local,size=5", {"response_cache_byte_size": 5}),
+    ("--rate-limit=execution_count", {"rate_limit": "execution_count"}),
+    ("--rate-limit-resource=R:2:1", {"rate_limit_resources": (("R", 2, 1),)}),
     ("--response-cache-byte-size=5", {"response_cache_byte_size": 5}),
     ("--backend-config=a,b=c", {"backend_config": {"a": {"b": "c"}}}),
     ("--allow-http=0", {"allow_http": False}),
@@ -185,11 +187,33 @@ def test_unescaped_log_messages(value):
         (["--log-verbose=-1"], {}, "invalid argument for --log-verbose, got: -1"),
         (["--event-loop=x"], {}, "--event-loop: must be one of auto, uvloop, asyncio, got x"),
         (["--http-thread-count=x"], {}, "--http-thread-count: Invalid option value. Got x"),
+        (["--rate-limit=x"], {}, "--rate-limit: must be one of off, execution_count, got x"),
+        (["--rate-limit-resource=R"], {}, "--rate-limit-resource: expected <name>:<count> or "
+         "<name>:<count>:<device>: R"),
+        (["--rate-limit-resource=:1"], {}, "--rate-limit-resource: expected <name>:<count> or "
+         "<name>:<count>:<device>: :1"),
+        (["--rate-limit-resource=R:1:2:3"], {}, "--rate-limit-resource: expected <name>:<count> "
+         "or <name>:<count>:<device>: R:1:2:3"),
+        (["--rate-limit-resource=R:x"], {}, "--rate-limit-resource: Invalid option value. Got x"),
+        (["--rate-limit-resource=R:-1"], {},
+         "--rate-limit-resource R: the count must be 0 or greater, got -1"),
+        (["--rate-limit-resource=R:1:-1"], {},
+         "--rate-limit-resource R: the device must be 0 or greater, got -1"),
     ],
 )  # fmt: skip
 def test_bad_values(flags, environ, message):
     """A bad value is refused in one line that names where it stands."""
     assert refusal(*flags, **environ) == message
+
+
+def test_rate_limit():
+    """Resources are read in order, for one device or each; the mode in any case."""
+    made = parse("--rate-limit=EXECUTION_COUNT", "--rate-limit-resource=R:10",
+                 "--rate-limit-resource=S:0:1")  # fmt: skip
+    assert made.rate_limit == "execution_count"
+    assert made.rate_limit_resources == (("R", 10, None), ("S", 0, 1))
+    by_variable = parse(INFERD_RATE_LIMIT_RESOURCE="R:10;S:0:1")
+    assert by_variable.rate_limit_resources == made.rate_limit_resources
 
 
 def test_empty_config_name():
@@ -202,7 +226,6 @@ def test_empty_config_name():
     [
         "--grpc-use-ssl=true",
         "--grpc-use-ssl-mutual=true",
-        "--rate-limit=execution_count",
         "--trace-config=level=TIMESTAMPS",
         "--trace-level=TIMESTAMPS",
         "--http-restricted-api=health:k=v",
@@ -329,6 +352,8 @@ def test_option_table():
         cuda_memory_pool_byte_size={1: 2, 0: 67108864},
         strict_readiness=False,
         response_cache_byte_size=1,
+        rate_limit="execution_count",
+        rate_limit_resources=(("R", 10, None), ("S", 5, 1)),
     )
     assert list(option_rows(config, metadata)) == [
         ("server_id", "triton"),
@@ -341,7 +366,9 @@ def test_option_table():
         ("startup_models_1", "n"),
         ("strict_model_config", "1"),
         ("model_config_name", ""),
-        ("rate_limit", "OFF"),
+        ("rate_limit", "EXEC_COUNT"),
+        ("rate_limit_resource[0]", "R:10"),
+        ("rate_limit_resource[1]", "S:5:1"),
         ("pinned_memory_pool_byte_size", "268435456"),
         ("cuda_memory_pool_byte_size{0}", "67108864"),
         ("cuda_memory_pool_byte_size{1}", "2"),
@@ -351,4 +378,4 @@ def test_option_table():
         ("cache_enabled", "1"),
     ]
     plain = ServerConfig(model_repositories=("/a",))
-    assert ("cache_enabled", "0") in option_rows(plain, metadata)
+    assert {("cache_enabled", "0"), ("rate_limit", "OFF")} <= set(option_rows(plain, metadata))

@@ -173,3 +173,22 @@ def test_pools():
         values.pools(["0"])
     with pytest.raises(ValueError, match="Got x"):
         values.pools(["0:x"])
+
+
+def test_word():
+    """A word is taken in any case."""
+    assert values.word("off", "on")("OFF") == "off"
+    with pytest.raises(ValueError, match=r"^must be one of off, on, got x$"):
+        values.word("off", "on")("X")
+
+
+def test_rate_limit_resources():
+    """The device may be left out."""
+    assert values.rate_limit_resources(["R:1", "S:2:3"]) == (("R", 1, None), ("S", 2, 3))
+
+
+@pytest.mark.parametrize("text", ["", "R", ":1", "R:1:2:3", "R:", "R:1:", "R:x"])
+def test_bad_rate_limit_resources(text):
+    """What is no resource is refused with what was expected."""
+    with pytest.raises(ValueError, match=r"^(expected <name>|Invalid option value)"):
+        values.rate_limit_resources([text])

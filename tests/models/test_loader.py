@@ -1,14 +1,14 @@
 """From model folder to built version."""
 
+import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from inferd._generated.inference import ModelConfig, ModelInstanceGroup, ModelInstanceGroupKind
 from inferd.backends.loader import BackendLoader
 from inferd.errors import BackendError, LoadFailed, PluginError
-from inferd.models.loader import LoaderSettings, ModelLoader, discard, placements, reason_of
+from inferd.models.loader import LoaderSettings, ModelLoader, discard, reason_of
 from inferd.models.registry import ModelRegistry
 from inferd.scheduling.cache import ResponseCache
 
@@ -18,8 +18,6 @@ max_batch_size: 4
 input { name: "INPUT0" data_type: TYPE_INT32 dims: [ 2 ] }
 output { name: "OUTPUT0" data_type: TYPE_INT32 dims: [ 2 ] }
 """
-
-KIND = ModelInstanceGroupKind
 
 
 @pytest.fixture(name="loader")
@@ -142,6 +140,36 @@ def test_a_version_is_built_with_its_instances_and_labels(loader, repository):
     discard(built)
 
 
+@pytest.mark.parametrize(
+    ("groups", "count"),
+    [
+        ("", 1),
+        ("instance_group [ { kind: KIND_CPU count: 1 }, { kind: KIND_CPU count: 2 } ]", 3),
+        ("instance_group [ { count: 2 }, { kind: KIND_MODEL } ]", 3),
+        ("instance_group [ { kind: KIND_CPU count: 5 passive: true }, { kind: KIND_CPU } ]", 1),
+    ],
+)
+def test_every_group_that_is_not_passive_has_its_instances(loader, repository, groups, count):
+    """Those of several groups add up; a group that states no count has the backend's."""
+    built = loader.build(loader.prepare("m", repository.add(config=CONFIG + groups)), 1)
+
+    assert len(built.instances) == count
+    discard(built)
+
+
+async def test_a_model_with_a_passive_group_answers(repository, registry, ask):
+    """From its other group; one with passive groups only is refused with its reason."""
+    passive = "instance_group { kind: KIND_CPU passive: true }"
+    repository.add(config=CONFIG + passive + "instance_group { kind: KIND_CPU }")
+    repository.add("p", config=CONFIG + passive)
+    await registry.load("m")
+    scheduler = registry.lookup("m", "").scheduler
+
+    assert (await asyncio.wait_for(scheduler.infer(ask(3)), 10)).outputs
+    with pytest.raises(LoadFailed, match="that are not 'passive' for p"):
+        await registry.load("p")
+
+
 def test_a_missing_label_file_fails_the_load(loader, repository):
     """Before anything is loaded."""
     folder = repository.add()
@@ -152,24 +180,6 @@ def test_a_missing_label_file_fails_the_load(loader, repository):
 
     with pytest.raises(LoadFailed, match=r"no\.txt"):
         loader.build(loader.prepare("m", folder), 1)
-
-
-def test_instances_are_placed_per_group_and_device():
-    """Passive groups have none."""
-    config = ModelConfig(
-        instance_group=[
-            ModelInstanceGroup(name="c", kind=KIND.CPU, count=2),
-            ModelInstanceGroup(name="g", kind=KIND.GPU, count=1, gpus=[0, 1]),
-            ModelInstanceGroup(name="p", kind=KIND.CPU, count=1, passive=True),
-        ]
-    )
-
-    assert [(place.name, place.device_id) for place in placements(config)] == [
-        ("c_0", 0),
-        ("c_1", 0),
-        ("g_0", 0),
-        ("g_1", 1),
-    ]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from inferd._generated import inference as pb
 from inferd.errors import LoadFailed
-from inferd.models.support import ignored_fields, refuse_unsupported
+from inferd.models.support import refuse_unsupported
 
 
 @pytest.mark.parametrize(
@@ -25,25 +25,3 @@ def test_an_ordinary_config_is_accepted():
     refuse_unsupported(
         pb.ModelConfig(name="m", model_transaction_policy=pb.ModelTransactionPolicy())
     )
-
-
-def test_what_only_tunes_is_named():
-    """So that the log can say that it has no effect."""
-    config = pb.ModelConfig(
-        instance_group=[pb.ModelInstanceGroup(rate_limiter=pb.ModelRateLimiter())],
-    )
-
-    assert list(ignored_fields(config)) == ["instance_group.rate_limiter"]
-
-
-def test_queue_policies_are_done():
-    """Priorities, limits and timeouts are not reported."""
-    dynamic = pb.ModelDynamicBatching(
-        preserve_ordering=True,
-        priority_levels=2,
-        default_priority_level=1,
-        default_queue_policy=pb.ModelQueuePolicy(max_queue_size=1),
-        priority_queue_policy={1: pb.ModelQueuePolicy(default_timeout_microseconds=1)},
-    )
-
-    assert not list(ignored_fields(pb.ModelConfig(dynamic_batching=dynamic)))

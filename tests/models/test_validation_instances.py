@@ -24,10 +24,10 @@ def _group(fields: str) -> str:
         (_group("kind: KIND_GPU gpus: [ 0, 1 ]"), 2),
         ('platform: "tensorrt_plan" ' + _group('kind: KIND_CPU profile: "0"'), 0),
         (_group("kind: KIND_CPU") + 'instance_group { name: "h" kind: KIND_CPU }', 0),
+        (_group("kind: KIND_CPU passive: true") + 'instance_group { name: "h" kind: KIND_CPU }', 0),
         ("ensemble_scheduling { }", 0),
         (_group("kind: KIND_CPU count: 4096"), 0),
         (_group("kind: KIND_GPU gpus: [ 0, 1 ] count: 2048"), 2),
-        (_group("kind: KIND_CPU passive: true") + 'instance_group { name: "h" kind: KIND_CPU }', 0),
     ],
 )
 def test_sound_groups_are_accepted(text: str, gpu_count: int) -> None:

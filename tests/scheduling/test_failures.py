@@ -86,7 +86,7 @@ class World:
 
     def _ensemble(self):
         model = SimpleNamespace(
-            signature=self.make.signature(), scheduler=self.bottom, holds=Holds()
+            decoupled=False, signature=self.make.signature(), scheduler=self.bottom, holds=Holds()
         )
         step = pb.ModelEnsemblingStep(
             model_name="m", model_version=-1, input_map={"X": "X"}, output_map={"Y": "Y"}

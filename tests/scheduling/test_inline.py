@@ -1,6 +1,8 @@
 """When a model runs on the event loop."""
 
-from inferd.scheduling.inline import LIMIT_NS, PROBATION, SLOW_FACTOR, InlinePolicy
+import pytest
+
+from inferd.scheduling.inline import LIMIT_NS, PROBATION, SLOW_FACTOR, InlinePolicy, inline_policy
 
 
 def observed(*times_ns):
@@ -46,5 +48,26 @@ def test_an_execution_at_the_bound_is_only_averaged():
 def test_it_may_return_after_a_slow_one():
     """A single hiccup is forgiven after another probation."""
     policy = observed(*[1000] * 100, SLOW_FACTOR * LIMIT_NS + 1, *[1000] * 100)
+
+    assert policy.inline
+
+
+@pytest.mark.parametrize(("place", "inline"), [("inline", True), ("thread", False)])
+@pytest.mark.parametrize("elapsed_ns", [1000, SLOW_FACTOR * LIMIT_NS + 1])
+def test_a_pinned_model_stays_where_it_is(place, inline, elapsed_ns):
+    """However fast or slow it is."""
+    policy = inline_policy(place)
+    assert policy.inline is inline
+    for _ in range(100):
+        policy.observe(elapsed_ns)
+
+    assert policy.inline is inline
+
+
+def test_a_model_that_is_not_pinned_moves():
+    """As its executions turn out."""
+    policy = inline_policy("auto")
+    for _ in range(PROBATION + 1):
+        policy.observe(1000)
 
     assert policy.inline

@@ -1,8 +1,12 @@
 """The instances of a version: taken, given back, closed."""
 
+import asyncio
+import threading
+
 import pytest
 
 from inferd.backend import Instance
+from inferd.scheduling.execution import Execution
 from inferd.scheduling.instances import InstancePool
 
 
@@ -69,3 +73,29 @@ async def test_closing_closes_every_instance_once():
     await InstancePool(instances, name="m").close()
 
     assert [one.closed for one in instances] == [1, 1]
+
+
+async def test_threads_end_before_their_instances_do():
+    """A thread that has delivered its last result may still be telling the loop about it."""
+    alive = []
+
+    class Watching(Closing):
+        def close(self):
+            alive.extend(one for one in threading.enumerate() if one.name == "slow_0")
+
+    class Work:
+        """Keeps its thread for a while after the result is delivered."""
+
+        def __call__(self):
+            return Execution(0)
+
+        def __del__(self):
+            threading.Event().wait(0.2)
+
+    pool = InstancePool([Watching()], name="slow")
+    delivered = asyncio.get_running_loop().create_future()
+    pool.seats[0].thread.run(Work(), delivered.set_result)
+    await delivered
+    await pool.close()
+
+    assert alive == []

@@ -75,6 +75,27 @@ async def test_two_instances_execute_at_the_same_time(rigs):
     assert await asyncio.gather(*tasks) == [1, 2]
 
 
+async def test_a_batch_is_formed_when_an_instance_is_free(rigs):
+    """Not before: what comes while both execute goes to the first that is done, together."""
+    rig = rigs(policy=BatchPolicy(4, True), instances=2)
+    for instance in rig.instances:
+        instance.hold()
+    tasks = [rig.start(0)]
+    await rig.started()
+    tasks.append(rig.start(1))
+    await rig.started(rig.instances[1])
+    for value in (2, 3, 4):
+        tasks.append(rig.start(value))
+        await asyncio.sleep(0)
+    rig.instances[1].release()
+    await rig.started(rig.instances[1])
+    for instance in rig.instances:
+        instance.open()
+
+    assert await asyncio.gather(*tasks) == [1, 2, 3, 4, 5]
+    assert [instance.sizes for instance in rig.instances] == [[1], [1, 3]]
+
+
 async def test_a_request_cancelled_in_the_queue_is_not_executed(rigs):
     """The others are answered."""
     rig = rigs()

@@ -23,6 +23,7 @@ async def test_work_runs_on_the_thread_and_is_delivered_on_the_loop():
         thread.run(lambda index=index: (index, threading.current_thread().name), deliver)
     await asyncio.wait_for(done, 10)
     thread.stop()
+    thread.join()
     completions.close()
 
     assert [index for index, _, _ in delivered] == list(range(50))
@@ -33,5 +34,7 @@ async def test_work_runs_on_the_thread_and_is_delivered_on_the_loop():
 async def test_a_thread_that_never_worked_can_be_stopped():
     """Models that always run inline have no thread."""
     completions = Completions(asyncio.get_running_loop())
-    InstanceThread("idle", completions).stop()
+    idle = InstanceThread("idle", completions)
+    idle.stop()
+    idle.join()
     completions.close()

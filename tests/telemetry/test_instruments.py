@@ -1,5 +1,8 @@
 """Tests of the table of metrics."""
 
+import pytest
+
+from inferd.scheduling.inline import inline_policy
 from inferd.scheduling.statistics import ModelStatistics, PaddingStatistics
 from inferd.telemetry.host import HostReadings
 from inferd.telemetry.instruments import HOST_INSTRUMENTS, MODEL_INSTRUMENTS, ModelSeries
@@ -30,6 +33,7 @@ def test_every_model_metric_reads_its_own_number():
         "inferd_collate_padded_elements": None,
         "nv_inference_pending_request_count": 7,
         "nv_model_load_duration_secs": 1.5,
+        "inferd_model_runs_inline": None,
     }
 
 
@@ -60,6 +64,15 @@ def test_versions_that_pad_their_requests_have_its_metrics():
     assert values["inferd_collate_padded_elements"] == 6
 
 
+@pytest.mark.parametrize(("place", "value"), [("inline", 1), ("thread", 0), ("auto", 0)])
+def test_where_a_model_runs_is_seen(place, value):
+    """A version that executes nothing itself has no such series."""
+    statistics = ModelStatistics(inline=inline_policy(place))
+    values = {row.name: row.read(statistics) for row in MODEL_INSTRUMENTS}
+
+    assert values["inferd_model_runs_inline"] == value
+
+
 def test_every_host_metric_reads_its_own_number():
     """Each host metric reports the reading of that name."""
     assert {row.name: row.read(HostReadings(0.5, 8, 6)) for row in HOST_INSTRUMENTS} == {
@@ -75,6 +88,7 @@ def test_only_gauges_may_fall():
     assert {row.name for row in rows if row.kind == "gauge"} == {
         "nv_inference_pending_request_count",
         "nv_model_load_duration_secs",
+        "inferd_model_runs_inline",
         "nv_cpu_utilization",
         "nv_cpu_memory_total_bytes",
         "nv_cpu_memory_used_bytes",

@@ -7,14 +7,17 @@ import sys
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from inferd.scheduling.inline import inline_policy
 from inferd.scheduling.statistics import ModelStatistics, PaddingStatistics
 from inferd.telemetry.instruments import MODEL_INSTRUMENTS, ModelSeries
 from inferd.telemetry.metrics import Metrics
 
 
 def series(name="m", version="1", **tags):
-    """Return a version that has the response cache, pads, and has counted nothing yet."""
-    statistics = ModelStatistics(uses_cache=True, padding=PaddingStatistics())
+    """Return a version with instances and the cache that pads and has counted nothing yet."""
+    statistics = ModelStatistics(
+        uses_cache=True, padding=PaddingStatistics(), inline=inline_policy("auto")
+    )
     return ModelSeries(name, version, tags, statistics)
 
 

@@ -13,12 +13,13 @@ from inferd.backend import (
     ModelConfig,
     ModelContext,
     ModelInstanceGroupKind,
+    usable_cpus,
 )
 from inferd_backend_onnx.completion import complete, needs_completion
-from inferd_backend_onnx.cpus import usable_cpus
 from inferd_backend_onnx.graph import read_graph
 from inferd_backend_onnx.model import OnnxModel
 from inferd_backend_onnx.plan import (
+    CPU_INSTANCES,
     MODEL_FILENAME,
     SessionPlan,
     plan_session,
@@ -34,6 +35,7 @@ from inferd_backend_onnx.runtime import (
     warn_of_conflict,
 )
 from inferd_backend_onnx.session import WaitingSessions, open_session
+from inferd_backend_onnx.threads import ThreadBudget
 from inferd_backend_onnx.validation import check_config
 
 _DEFAULT_MAX_BATCH_SIZE = 4
@@ -49,13 +51,13 @@ class OnnxBackend(Backend):
 
     API_VERSION = API_VERSION
     default_filename = MODEL_FILENAME
-    cpu_instance_count = 2
+    cpu_instance_count = CPU_INSTANCES
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         super().__init__(settings)
         self._runtime: Runtime | None = None
         self._waiting = WaitingSessions()
-        self._cpus = usable_cpus()
+        self._budget = ThreadBudget(usable_cpus())
         self._lock = threading.Lock()
 
     @property
@@ -107,7 +109,7 @@ class OnnxBackend(Backend):
     def _plan(
         self, context: ModelContext, kind: ModelInstanceGroupKind, device_id: int
     ) -> SessionPlan:
-        return plan_session(context, self.settings, kind, device_id, self._cpus)
+        return plan_session(context, self.settings, kind, device_id, self._budget)
 
     def _start(self) -> Runtime:
         """Import ONNX Runtime the first time it is needed."""
@@ -118,7 +120,7 @@ class OnnxBackend(Backend):
                 if setting_flag(self.settings, "enable-global-threadpool"):
                     share_threads(
                         runtime,
-                        setting_count(self.settings, "intra_op_thread_count") or self._cpus,
+                        setting_count(self.settings, "intra_op_thread_count") or self._budget.cpus,
                         setting_count(self.settings, "inter_op_thread_count"),
                     )
                 self._runtime = runtime

@@ -55,6 +55,8 @@ class OnnxModel(Model):
         self._planner = planner
         self._graph = graph
         self._sessions: dict[SessionPlan, Session] = {plan: session}
+        # Keeps its CPUs from other models, also where each instance has taken its session.
+        self._plans = [plan]
         self._lock = threading.Lock()
 
     def create_instance(self, placement: Placement) -> Instance:
@@ -77,8 +79,9 @@ class OnnxModel(Model):
         return OnnxInstance(self._name, run, options, self._graph.required)
 
     def close(self) -> None:
-        """Drop the sessions."""
+        """Drop the sessions, and leave the CPUs to other models."""
         self._sessions.clear()
+        self._plans.clear()
 
     def _session(self, plan: SessionPlan) -> Session:
         with self._lock:

@@ -7,14 +7,18 @@ model loads, and how instances come to share one.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
-from inferd.backend import BackendError, ModelContext, ModelInstanceGroupKind
+from inferd.backend import BackendError, ModelConfig, ModelContext, ModelInstanceGroupKind
 from inferd_backend_onnx.providers import TENSORRT, Provider, choose_providers
+from inferd_backend_onnx.threads import Share, ThreadBudget
 
 MODEL_FILENAME: Final = "model.onnx"
+
+CPU_INSTANCES: Final = 2
+"""Instances of a ``KIND_CPU`` group that states no count, as in Triton."""
 
 _GRAPH_LEVELS: Final = {
     -1: "ORT_ENABLE_BASIC",
@@ -54,6 +58,7 @@ class SessionPlan:
         libraries: Libraries of custom operators.
         shrink_arenas: Arenas to give memory back after each run, such as ``cpu:0``.
         separate: Whether every instance needs a session of its own.
+        share: The CPUs its threads were taken from, kept from other models meanwhile.
     """
 
     path: str
@@ -70,6 +75,7 @@ class SessionPlan:
     libraries: tuple[str, ...]
     shrink_arenas: str
     separate: bool
+    share: Share | None = field(default=None, compare=False, repr=False)
 
 
 _TINY_BYTES: Final = 64 << 10
@@ -90,7 +96,7 @@ def plan_session(
     settings: Mapping[str, str],
     kind: ModelInstanceGroupKind,
     device_id: int,
-    cpus: int,
+    budget: ThreadBudget,
 ) -> SessionPlan:
     """
     Return the plan for instances of one kind on one device.
@@ -100,7 +106,7 @@ def plan_session(
         settings: The backend's settings; the model's own parameters beat them.
         kind: Where the instances run.
         device_id: The GPU, for ``KIND_GPU``.
-        cpus: Threads to use when nothing says otherwise.
+        budget: Where the threads come from when nothing says how many.
 
     Raises:
         BackendError: There is no model file or a parameter cannot be understood.
@@ -109,22 +115,30 @@ def plan_session(
     status = path.stat()
     read = _Parameters(context, settings)
     providers = choose_providers(context, kind, device_id)
+    shares = read.flag("share_session_between_instances", default=True)
+    separate = not shares or not _may_share(providers)
+    has_global_threads = setting_flag(settings, "enable-global-threadpool")
+    threads, share = read.count("intra_op_thread_count"), None
+    if not threads and has_global_threads:
+        threads = budget.cpus
+    elif not threads:
+        threads, share = _threads(context, budget, separate)
     return SessionPlan(
         path=str(path),
         stamp=(status.st_mtime_ns, status.st_size),
         providers=providers,
-        intra_op_threads=read.count("intra_op_thread_count") or _threads(context, cpus),
+        intra_op_threads=threads,
         inter_op_threads=read.count("inter_op_thread_count"),
         parallel=read.flag("execution_mode", default=False),
         graph_level=_graph_level(context),
         mem_arena=read.flag("enable_mem_arena", default=True),
         mem_pattern=read.flag("enable_mem_pattern", default=True),
-        global_threads=setting_flag(settings, "enable-global-threadpool"),
+        global_threads=has_global_threads,
         entries=_session_entries(context),
         libraries=tuple(_libraries(context)),
         shrink_arenas=context.parameter(ARENA_SHRINKAGE),
-        separate=not read.flag("share_session_between_instances", default=True)
-        or not _may_share(providers),
+        separate=separate,
+        share=share,
     )
 
 
@@ -241,7 +255,27 @@ def _session_entries(context: ModelContext) -> tuple[tuple[str, str], ...]:
     return tuple({_STOP_SPINNING[0]: _STOP_SPINNING[1], **stated}.items())
 
 
-def _threads(context: ModelContext, cpus: int) -> int:
-    """Return the threads of one operator when nobody states them; weights may be in other files."""
+def _threads(
+    context: ModelContext, budget: ThreadBudget, separate: bool
+) -> tuple[int, Share | None]:
+    """Return the threads of one operator when nobody states them, and where they come from."""
+    # Weights may be in other files.
     files = (path for path in context.version_directory.rglob("*") if path.is_file())
-    return cpus if sum(path.stat().st_size for path in files) >= _TINY_BYTES else 1
+    if sum(path.stat().st_size for path in files) < _TINY_BYTES:
+        return 1, None
+    version = context.name, context.version
+    share = budget.share(version, _instances(context.config), separate=separate)
+    return share.threads, share
+
+
+def _instances(config: ModelConfig) -> int:
+    """Return how many instances a config asks for, completed or not."""
+    if not config.instance_group:
+        return CPU_INSTANCES
+    counts = [
+        group.count * max(1, len(group.gpus))
+        or (1 if group.kind == ModelInstanceGroupKind.GPU else CPU_INSTANCES)
+        for group in config.instance_group
+        if not group.passive
+    ]
+    return max(1, sum(counts))

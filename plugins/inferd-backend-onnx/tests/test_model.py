@@ -7,6 +7,7 @@ from inferd_backend_onnx.graph import read_graph
 from inferd_backend_onnx.model import OnnxModel
 from inferd_backend_onnx.plan import plan_session
 from inferd_backend_onnx.session import open_session
+from inferd_backend_onnx.threads import ThreadBudget
 
 from inferd._generated.inference import ModelParameter
 from inferd.backend import BackendError, Batch, ModelInstanceGroupKind, Placement
@@ -49,7 +50,7 @@ def _load(make_context, runtime):
         write(context.version_directory / "model.onnx")
 
         def planner(kind, device_id):
-            return plan_session(context, {}, kind, device_id, 1)
+            return plan_session(context, {}, kind, device_id, ThreadBudget(1))
 
         plan = planner(CPU, 0)
         session = open_session(runtime, plan, "m")

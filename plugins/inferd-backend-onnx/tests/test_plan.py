@@ -2,8 +2,10 @@
 
 import pytest
 from inferd_backend_onnx.plan import plan_session, setting_count, setting_flag
+from inferd_backend_onnx.threads import ThreadBudget
 
 from inferd._generated.inference import (
+    ModelInstanceGroup,
     ModelOperations,
     ModelOptimizationPolicy,
     ModelOptimizationPolicyExecutionAccelerators,
@@ -27,7 +29,7 @@ def _plan(make_context):
         if not path.exists():
             path.write_bytes(b"x")
         (context.version_directory / "weights.bin").write_bytes(bytes(weights))
-        return plan_session(context, settings or {}, kind, device_id, 6)
+        return plan_session(context, settings or {}, kind, device_id, ThreadBudget(6))
 
     return plan
 
@@ -36,11 +38,36 @@ class TestThreads:
     """Threads of a session."""
 
     def test_default(self, plan):
-        """An operator uses the CPUs there are."""
-        assert plan().intra_op_threads == 6
+        """Both instances together use the CPUs there are: each has its own and shares four."""
+        assert plan().intra_op_threads == 5
         assert plan().inter_op_threads == 0
 
-    @pytest.mark.parametrize(("weights", "threads"), [((64 << 10) - 2, 1), ((64 << 10) - 1, 6)])
+    @pytest.mark.parametrize(
+        ("groups", "threads"),
+        [
+            ([(CPU, 1, [])], 6),
+            ([(CPU, 0, []), (CPU, 1, [])], 4),
+            ([(GPU, 1, [0, 1])], 5),
+            ([(GPU, 0, [])], 6),
+            ([(CPU, 9, [])], 1),
+        ],
+    )
+    def test_more_instances_have_fewer_each(self, plan, groups, threads):
+        """All of them run at once on the CPUs there are; a passive group has none."""
+        made = [ModelInstanceGroup(kind=k, count=n, gpus=gpus) for k, n, gpus in groups]
+        passive = ModelInstanceGroup(kind=CPU, count=3, passive=True)
+
+        assert plan(instance_group=[*made, passive]).intra_op_threads == threads
+
+    @pytest.mark.parametrize(("count", "threads"), [(1, 6), (2, 3), (4, 1), (7, 1)])
+    def test_separate_sessions_divide(self, plan, count, threads):
+        """Each instance has threads of its own."""
+        groups = [ModelInstanceGroup(kind=CPU, count=count)]
+        given = {"share_session_between_instances": "false"}
+
+        assert plan(given, instance_group=groups).intra_op_threads == threads
+
+    @pytest.mark.parametrize(("weights", "threads"), [((64 << 10) - 2, 1), ((64 << 10) - 1, 5)])
     def test_a_tiny_model_has_one(self, plan, weights, threads):
         """All files of the version count, since weights may lie beside the graph."""
         assert plan(weights=weights).intra_op_threads == threads
@@ -56,11 +83,13 @@ class TestThreads:
 
     def test_zero_is_the_default(self, plan):
         """As in Triton, 0 threads means as many as are good."""
-        assert plan({"intra_op_thread_count": "0"}).intra_op_threads == 6
+        assert plan({"intra_op_thread_count": "0"}).intra_op_threads == 5
 
     def test_global_pool(self, plan):
         """Sessions share the process's threads when the backend is told so."""
-        assert plan(settings={"enable-global-threadpool": "1"}).global_threads
+        shared = plan(settings={"enable-global-threadpool": "1"})
+        assert shared.global_threads
+        assert (shared.intra_op_threads, shared.share) == (6, None)
         assert not plan().global_threads
 
     @pytest.mark.parametrize("text", ["many", "-1", "1.5", "²"])
@@ -212,7 +241,7 @@ class TestModelFile:
         context = make_context(default_model_filename="net.onnx")
         (context.version_directory / "net.onnx").touch()
 
-        assert plan_session(context, {}, CPU, 0, 1).path.endswith("1/net.onnx")
+        assert plan_session(context, {}, CPU, 0, ThreadBudget(1)).path.endswith("1/net.onnx")
 
     def test_folder(self, make_context):
         """A folder holds the model as model.onnx, whatever the folder's name."""
@@ -220,14 +249,14 @@ class TestModelFile:
         (context.version_directory / "net").mkdir()
         (context.version_directory / "net" / "model.onnx").touch()
 
-        assert plan_session(context, {}, CPU, 0, 1).path.endswith("1/net/model.onnx")
+        assert plan_session(context, {}, CPU, 0, ThreadBudget(1)).path.endswith("1/net/model.onnx")
 
     def test_missing(self, make_context):
         """A missing file is named with its path and model."""
         context = make_context()
 
         with pytest.raises(BackendError) as caught:
-            plan_session(context, {}, CPU, 0, 1)
+            plan_session(context, {}, CPU, 0, ThreadBudget(1))
 
         path = context.version_directory / "model.onnx"
         assert caught.value.message == f"unable to find '{path}' for model 'model'"

@@ -7,6 +7,7 @@ import onnxruntime
 import pytest
 from inferd_backend_onnx.plan import SessionPlan, plan_session
 from inferd_backend_onnx.session import WaitingSessions, open_session
+from inferd_backend_onnx.threads import ThreadBudget
 
 from inferd.backend import BackendError, ModelInstanceGroupKind
 
@@ -16,7 +17,7 @@ def _plan(make_context, onnx_files) -> SessionPlan:
     """Return the plan for an add/sub model on the CPU."""
     context = make_context()
     onnx_files.add_sub(context.version_directory / "model.onnx")
-    return plan_session(context, {}, ModelInstanceGroupKind.CPU, 0, 2)
+    return plan_session(context, {}, ModelInstanceGroupKind.CPU, 0, ThreadBudget(2))
 
 
 class CudaRuntime:

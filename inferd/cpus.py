@@ -1,8 +1,9 @@
 """
 How many CPUs this process may really use.
 
-ONNX Runtime starts one thread per core of the host, which in a container with a quota of
-two CPUs on a machine of 64 means 62 threads that only get each other throttled.
+Frameworks start one thread per core of the host, which in a container with a quota of two
+CPUs on a machine of 64 means 62 threads that only get each other throttled. Backends ask
+here instead of reading cgroups themselves.
 """
 
 import os

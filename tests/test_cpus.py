@@ -3,7 +3,9 @@
 import os
 
 import pytest
-from inferd_backend_onnx.cpus import usable_cpus
+
+from inferd import backend
+from inferd.cpus import usable_cpus
 
 
 @pytest.fixture(name="host")
@@ -99,3 +101,23 @@ def test_cgroup_v1_without_quota(host):
     )
 
     assert usable_cpus(root) == 16
+
+
+@pytest.mark.parametrize("quota", ["50000", "99999"])
+def test_cgroup_v1_of_less_than_a_cpu(host, quota):
+    """At least one thread is used."""
+    root = host(
+        proc__self__cgroup="2:cpuset:/\n1:cpu:/kubepods/pod1\n",
+        **{
+            "sys/fs/cgroup/cpu/kubepods/pod1/cpu.cfs_quota_us": quota,
+            "sys/fs/cgroup/cpu/kubepods/pod1/cpu.cfs_period_us": "100000",
+        },
+    )
+
+    assert usable_cpus(root) == 1
+
+
+def test_backends_find_it_in_their_contract():
+    """A plugin needs no other module of the server."""
+    assert backend.usable_cpus is usable_cpus
+    assert "usable_cpus" in backend.__all__
