@@ -185,11 +185,15 @@ class DataPlane:
         Raises:
             NotFound: There is no such model or version.
             Unavailable: It does not serve now.
+            DeadlineExceeded: It could not be answered before its deadline.
             InvalidRequest: The request does not match the model.
             BackendError: The execution failed.
         """
         loaded = self._registry.lookup(request.model_name, request.model_version)
         loaded.signature.check(request)
+        if request.timeout_us and loaded.timeout_is_deadline:
+            timeout_ns = request.received_ns + request.timeout_us * 1000
+            request.deadline_ns = min(request.deadline_ns or timeout_ns, timeout_ns)
         response = await loaded.scheduler.infer(request)
         for index, output in enumerate(request.outputs):
             if output.classification:

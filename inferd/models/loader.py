@@ -15,7 +15,15 @@ from inferd._generated.inference import ModelConfig, ModelInstanceGroup, ModelIn
 from inferd.backend import Backend, Instance, Model, ModelContext, Placement
 from inferd.backends.loader import BackendLoader
 from inferd.errors import InferdError, LoadFailed, PluginError
-from inferd.models import completion, labels, model_config, validation, versions, warmup
+from inferd.models import (
+    completion,
+    deadlines,
+    labels,
+    model_config,
+    validation,
+    versions,
+    warmup,
+)
 from inferd.models.loaded import LoadedVersion, Scheduling
 from inferd.models.response_caching import FindLoaded, with_cache
 from inferd.models.sequence_batching import read_states, sequence_scheduler
@@ -43,11 +51,13 @@ class LoaderSettings:
         auto_complete: Whether backends fill in what a config leaves out.
         config_name: Use ``configs/<config_name>.pbtxt`` where a model has it.
         gpu_count: GPUs this process may use.
+        strict_deadlines: Whether a queue timeout is reported as a deadline exceeded.
     """
 
     auto_complete: bool = True
     config_name: str = ""
     gpu_count: int = 0
+    strict_deadlines: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,7 @@ class Prepared:
     backend: Backend | None
     versions: tuple[int, ...]
     cache: ResponseCache[KeptResponse] | None = None
+    strict_deadlines: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +142,19 @@ class ModelLoader:
         context = ModelContext(name, newest, config, directory, directory / str(newest))
         config = self._complete(context, backend)
         validation.validate(config, directory_name=name, gpu_count=self._settings.gpu_count)
+        deadlines.timeout_is_deadline(config)
         for field in ignored_fields(config):
             logger.warning("model '%s': '%s' has no effect yet", name, field)
         cache = self._cache_of(config)
-        return Prepared(name, directory, config, backend, tuple(selection.chosen), cache)
+        return Prepared(
+            name,
+            directory,
+            config,
+            backend,
+            tuple(selection.chosen),
+            cache,
+            self._settings.strict_deadlines,
+        )
 
     def _cache_of(self, config: ModelConfig) -> ResponseCache[KeptResponse] | None:
         if config.response_cache is None or not config.response_cache.enable:
@@ -285,6 +305,7 @@ def activate(built: Built, find: FindLoaded) -> LoadedVersion:
         statistics=statistics,
         labels=built.labels,
         model=built.model,
+        timeout_is_deadline=deadlines.timeout_is_deadline(config),
     )
 
 
@@ -299,7 +320,14 @@ def _scheduler(
     if built.states is not None:
         return sequence_scheduler(config, assembler, built.states, built.instances, statistics)
     policy = BatchPolicy.from_config(config)
-    return Scheduler(policy, assembler, built.instances, statistics, name=name)
+    return Scheduler(
+        policy,
+        assembler,
+        built.instances,
+        statistics,
+        name=name,
+        strict_deadlines=built.prepared.strict_deadlines,
+    )
 
 
 def discard(built: Built) -> None:

@@ -250,6 +250,7 @@ class _Execution:
             priority=outer.priority,
             timeout_us=outer.timeout_us,
             received_ns=time.monotonic_ns(),
+            deadline_ns=outer.deadline_ns,
         )
         model.signature.check(request)
         response = await (model.scheduler if nested is None else nested).infer(request)

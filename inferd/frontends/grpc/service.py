@@ -54,6 +54,7 @@ class InferenceService(pb.GrpcInferenceServiceBase):
         received_ns = time.monotonic_ns()
         request = to_request(message)
         request.received_ns = received_ns
+        request.deadline_ns = call.deadline_ns
         await call.send_message(await self._dataplane.infer(request))
 
     async def _stream_infer(self, call: Call) -> None:

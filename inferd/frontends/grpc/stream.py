@@ -96,6 +96,7 @@ class InferStream:
     async def _answer(self, message: RequestMessage, received_ns: int) -> InferResponse:
         request = to_request(message)
         request.received_ns = received_ns
+        request.deadline_ns = self._call.deadline_ns
         return await self._infer(request)
 
     def _note_error(self, task: "asyncio.Task[InferResponse]") -> None:

@@ -14,8 +14,8 @@ from aiohttp import web
 from multidict import istr
 
 from inferd.dataplane import DataPlane
-from inferd.errors import InvalidRequest, MalformedDocument
-from inferd.frontends.http import bodies, compression
+from inferd.errors import DeadlineExceeded, InvalidRequest, MalformedDocument
+from inferd.frontends.http import bodies, compression, deadlines
 from inferd.frontends.http.routes import Route
 from inferd.protocol import binary_extension
 from inferd.protocol.infer_json import (
@@ -67,12 +67,28 @@ class InferEndpoint:
                 # An unknown model is reported before anything that is wrong with the body.
                 self._signature(route.name, route.version)
             raise
-        response = await self._infer(decoded.request)
+        if decoded.request.deadline_ns:
+            response = await self._infer_in_time(decoded.request)
+        else:
+            response = await self._infer(decoded.request)
         encoded = await _encode(response, decoded)
         return await _send(request, encoded)
 
+    async def _infer_in_time(self, request: InferRequest) -> InferResponse:
+        """Take the request back at its deadline, as gRPC does."""
+        left_s = (request.deadline_ns - time.monotonic_ns()) / 1e9
+        try:
+            async with asyncio.timeout(left_s) as clock:
+                return await self._infer(request)
+        except TimeoutError:
+            if clock.expired():
+                raise DeadlineExceeded("Deadline Exceeded") from None
+            raise
+
     async def _receive(self, request: web.BaseRequest, route: Route) -> DecodedRequest:
         headers = request.headers
+        timeout_ms = deadlines.timeout_ms(headers)
+        deadline_ns = time.monotonic_ns() + timeout_ms * 1_000_000 if timeout_ms else 0
         compressed = compression.is_compressed(headers.get(_CONTENT_ENCODING))
         body = await bodies.read(request, self._max_input_size)
         if compressed:
@@ -88,6 +104,7 @@ class InferEndpoint:
             document = await bodies.parse_json(view[:length])
             decoded = self._decode(document, view[length:], route)
         decoded.request.received_ns = received_ns
+        decoded.request.deadline_ns = deadline_ns
         return decoded
 
     def _decode_bytes(self, body: memoryview, length: int, route: Route) -> DecodedRequest:
