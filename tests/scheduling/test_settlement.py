@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from inferd.errors import BackendError, InvalidRequest, QueueFull, QueueTimeout
+from inferd.errors import BackendError, DeadlineExceeded, InvalidRequest, QueueFull, QueueTimeout
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.execution import Execution
 from inferd.scheduling.settlement import (
@@ -87,15 +87,25 @@ def test_the_reason_of_a_failure(error, reason):
 
 
 @pytest.mark.parametrize(
-    ("deadline_ns", "reason"), [(0, "CANCELED"), (60, "REJECTED"), (61, "CANCELED")]
+    ("deadline_ns", "reason"),
+    [(0, "CANCELED"), (60, "REJECTED"), (2_000_060, "REJECTED"), (2_000_061, "CANCELED")],
 )
 async def test_a_request_taken_back_at_its_deadline_counts_as_rejected(
     waiting, deadline_ns, reason
 ):
-    """Whose timer was the first to notice says nothing."""
+    """Whose timer was the first to notice says nothing, and timers may be 2 ms early."""
     statistics = ModelStatistics()
     waiting.request.deadline_ns = deadline_ns
     record_cancelled(statistics, waiting, 60)
 
     assert statistics.failures[reason] == 1
     assert statistics.fail == Duration(1, 50)
+
+
+async def test_a_client_that_is_gone_at_its_deadline_is_rejected(waiting):
+    """The queue noticed in the same turn of the loop."""
+    statistics = ModelStatistics()
+    waiting.future.cancel()
+    settle(statistics, waiting, DeadlineExceeded("late"), Execution(60))
+
+    assert (statistics.failures["REJECTED"], statistics.failures["CANCELED"]) == (1, 0)
