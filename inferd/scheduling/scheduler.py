@@ -100,6 +100,7 @@ class Scheduler:
         self._pool = InstancePool(instances, name=name)
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_ns = 0
         self._accepting = True
         self._idle = asyncio.Event()
         self._idle.set()
@@ -181,7 +182,7 @@ class Scheduler:
         """Drain, then free the instances; they are closed on a thread, since that may block."""
         await self.drain()
         if self._timer is not None:
-            self._stop_timer()
+            self._timer.cancel()
         await self._pool.close()
 
     def _cancel(self, pending: Pending) -> None:
@@ -200,8 +201,6 @@ class Scheduler:
 
     def _pump(self) -> None:
         self._pumping = False
-        if self._timer is not None:
-            self._stop_timer()
         now_ns = time.monotonic_ns()
         yield_ns = now_ns + INLINE_BUDGET_NS
         if self._times_out:
@@ -235,12 +234,17 @@ class Scheduler:
         return hopeless_ns if timeout_ns is None else min(timeout_ns, hopeless_ns)
 
     def _start_timer(self, at_ns: int, now_ns: int) -> None:
-        self._timer = self._loop.call_later((at_ns - now_ns) / 1e9, self._pump)
+        """Pump at ``at_ns`` or before; a timer that is too early costs less than a new one."""
+        if self._timer is not None:
+            if self._timer_ns <= at_ns:
+                return
+            self._timer.cancel()
+        self._timer_ns = at_ns
+        self._timer = self._loop.call_later((at_ns - now_ns) / 1e9, self._on_timer)
 
-    def _stop_timer(self) -> None:
-        assert self._timer is not None
-        self._timer.cancel()
+    def _on_timer(self) -> None:
         self._timer = None
+        self._pump()
 
     def _reject_expired(self, now_ns: int) -> None:
         expired = self._batcher.expire(now_ns)
