@@ -17,6 +17,7 @@ from inferd.errors import DeadlineExceeded, QueueTimeout, ShuttingDown
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.batcher import WaitUntil
 from inferd.scheduling.deadline_watch import DeadlineWatch
+from inferd.scheduling.estimate import ExecutionEstimate
 from inferd.scheduling.execution import Execution, execute
 from inferd.scheduling.instances import InstancePool, Seat
 from inferd.scheduling.sequence_assembly import SequenceAssembler
@@ -83,6 +84,7 @@ class SequenceScheduler:
         self._expiry_timer: asyncio.TimerHandle | None = None
         # Made when the first request with a deadline comes.
         self._deadlines: DeadlineWatch[Step] | None = None
+        self._estimate = ExecutionEstimate()
         self._accepting = True
         self._idle = asyncio.Event()
         self._idle.set()
@@ -232,7 +234,7 @@ class SequenceScheduler:
         """Execute what a free lane has; return when to look again if it waits for more."""
         yield_ns = now_ns + INLINE_BUDGET_NS
         while self._pool.take(seat) is not None:
-            decision = self._table.decide(seat.index, now_ns)
+            decision = self._table.decide(seat.index, now_ns, self._estimate.ample_ns)
             if not isinstance(decision, Execute):
                 self._pool.give_back(seat)
                 return decision.at_ns if isinstance(decision, WaitUntil) else None
@@ -269,6 +271,8 @@ class SequenceScheduler:
         self._pool.give_back(seat)
         infer_ns = done.executed_ns - done.gathered_ns
         self._pool.inline.observe(infer_ns)
+        if self._deadlines is not None:
+            self._estimate.observe(done.end_ns - done.start_ns)
         if done.size:
             self._statistics.record_execution(
                 sum(row.ready for row in rows),

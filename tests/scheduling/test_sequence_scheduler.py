@@ -362,6 +362,19 @@ class TestDeadlines:
         assert value_of(await scheduler.infer(ask(1, 2))) == 3
         assert instance.sizes == [1, 1]
 
+    async def test_a_batch_does_not_wait_beyond_a_deadline(self, build, ask):
+        """Its delay would be over in an hour."""
+        lane = OldestLane(OldestPolicy(8, 4, max_queue_delay_ns=LONG_NS))
+        scheduler, (instance,), _ = build([lane])
+        deadline_ns = time.monotonic_ns() + 300_000_000
+        requests = (ask(1, 3, "s"), ask(2, 4, "s", deadline_ns=deadline_ns))
+        answers = await asyncio.wait_for(
+            asyncio.gather(*(scheduler.infer(one) for one in requests)), 10
+        )
+
+        assert [value_of(one) for one in answers] == [4, 5]
+        assert instance.sizes == [2]
+
     async def test_one_in_the_backlog_is_rejected(self, build, ask):
         """Its sequence has no place yet; the next START of it is answered."""
         scheduler, _, statistics = build()
