@@ -188,11 +188,9 @@ class PriorityQueue(Generic[E]):
     def take(self, count: int) -> list[E]:
         """Remove and return the first ``count`` entries, of which there are as many."""
         taken: list[E] = []
-        for line in self._lines:
-            if line:
-                taken += line.take(count - len(taken))
-                if len(taken) == count:
-                    break
+        lines = filter(None, self._lines)
+        while len(taken) < count:
+            taken += next(lines).take(count - len(taken))
         self._length -= count
         if self._length:
             self._timeouts.remove_all(taken)

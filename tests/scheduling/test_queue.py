@@ -247,6 +247,14 @@ class TestTimeouts:
         assert queue.expire(5) == []
         assert queue.next_timeout_ns() is None
 
+    def test_a_request_that_brings_none_waits_for_ever(self):
+        """Where only its own timeout would count."""
+        queue = levels(default=QueuePolicy(allow_override=True))
+        filled(queue, Queued())
+
+        assert queue.next_timeout_ns() is None
+        assert list(queue.expire(10**18)) == []
+
     def test_a_request_may_bring_a_shorter_timeout_where_allowed(self):
         """Levels may differ in that."""
         queue = levels(

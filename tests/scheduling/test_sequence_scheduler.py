@@ -387,6 +387,23 @@ class TestDeadlines:
         assert value_of(await scheduler.infer(ask(2, 5, "se"))) == 6
         assert statistics.failures["REJECTED"] == 1
 
+    async def test_one_whose_sequence_timed_out_is_not_rejected_again(self, build, ask):
+        """Whatever its deadline."""
+        scheduler, (instance,), statistics = build(idle_ns=SHORT_NS)
+        instance.hold()
+        first = asyncio.ensure_future(scheduler.infer(ask(1, 0, "s")))
+        await executing(instance)
+        deadline_ns = time.monotonic_ns() + 2 * SHORT_NS
+        with pytest.raises(QueueTimeout, match="timeout of the corresponding sequence"):
+            await asyncio.wait_for(scheduler.infer(ask(2, 0, "s", deadline_ns=deadline_ns)), 10)
+        with pytest.raises(DeadlineExceeded):
+            await asyncio.wait_for(scheduler.infer(ask(1, 0, deadline_ns=deadline_ns)), 10)
+        instance.open()
+        await first
+
+        assert statistics.failures["REJECTED"] == 2
+        assert statistics.pending == 0
+
     async def test_one_that_was_taken_back_is_not_rejected(self, build, ask):
         """It has one outcome."""
         scheduler, (instance,), statistics = build()
