@@ -11,8 +11,8 @@ from typing import Final
 WINDOW: Final = 16
 """Executions looked back on: at least so many, at most twice as many."""
 
-SPARE_NS: Final = 2_000_000
-"""Kept free beside the longest execution: event loops' timers are exact to a millisecond."""
+SPARE_NS: Final = 5_000_000
+"""Kept free beside the longest execution: timers are late when the event loop is busy."""
 
 
 class ExecutionEstimate:

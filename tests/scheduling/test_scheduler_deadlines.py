@@ -81,9 +81,11 @@ class TestWaitingForOthers:
     """A batch that waits for the queue delay."""
 
     async def test_it_closes_in_time_for_a_deadline(self, rigs):
-        """All its requests are answered, an hour before the delay is over."""
-        rig = rigs(policy=BatchPolicy(4, True, HOUR_NS))
-        tasks = [rig.start(0), rig.start(1, deadline_ns=within(200))]
+        """All its requests are answered, hours before the delay is over."""
+        rig = rigs(policy=BatchPolicy(4, True, 4 * HOUR_NS))
+        rig.scheduler._heed_deadlines()
+        rig.scheduler._estimate.observe(HOUR_NS)
+        tasks = [rig.start(0), rig.start(1, deadline_ns=within(3_600_100))]
 
         assert await asyncio.wait_for(asyncio.gather(*tasks), 10) == [1, 2]
         assert rig.instance.sizes == [2]
