@@ -168,7 +168,8 @@ class Batch:
             a read-only one may be returned as an output.
         output_names: The outputs to return, in this order.
         size: Rows in the batch; 1 for a model that does not batch.
-        requests: The requests in row order; ``requests[i].batch_size`` rows each.
+        requests: The requests in row order; ``requests[i].batch_size`` rows each. Nobody
+            waits for the answer of one with a ``deadline_ns`` after that time.
         senders: One per request if the model is decoupled
             (``model_transaction_policy.decoupled``), else empty.
     """
@@ -199,6 +200,16 @@ class Batch:
         self.parameters: dict[int, dict[str, ParameterValue]] | None = None
         self.senders: Sequence[ResponseSender] = ()
         self.rescheduled: set[int] | None = None
+
+    @property
+    def deadline_ns(self) -> int:
+        """
+        When nobody waits for any of the answers any more, as ``time.monotonic_ns`` counts.
+
+        0 when somebody waits for ever. A backend may stop then, and raise what it likes.
+        """
+        deadlines = [request.deadline_ns for request in self.requests]
+        return max(deadlines, default=0) if all(deadlines) else 0
 
     def fail(self, index: int, error: InferdError) -> None:
         """Answer request ``index`` with an error; its rows of the outputs are ignored."""

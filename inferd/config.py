@@ -36,6 +36,8 @@ class ServerConfig:
         strict_readiness: Whether the server is ready only when all its models are.
         event_loop: Which event loop runs the server; ``auto`` is uvloop where installed.
         cpu_kernels: Which kernels work on the CPU; ``numba`` is compiled at start-up.
+        strict_deadlines: Whether a request that waited longer than its queue timeout is
+            answered as one whose deadline passed (504, ``DEADLINE_EXCEEDED``).
         model_repositories: Folders or URIs; a model's name is unique among all of them.
         model_control_mode: Who decides what is loaded: nobody after the start-up, the
             repository's content, or the model control calls.
@@ -80,6 +82,7 @@ class ServerConfig:
     strict_readiness: bool = True
     event_loop: EventLoop = "auto"
     cpu_kernels: CpuKernels = "numpy"
+    strict_deadlines: bool = False
 
     model_repositories: tuple[str, ...]
     model_control_mode: ControlMode = "none"

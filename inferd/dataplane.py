@@ -188,6 +188,7 @@ class DataPlane:
         Raises:
             NotFound: There is no such model or version.
             Unavailable: It does not serve now.
+            DeadlineExceeded: It could not be answered before its deadline.
             InvalidRequest: The request does not match the model.
             BackendError: The execution failed.
             DecoupledModel: The model answers through :meth:`stream`.
@@ -198,6 +199,8 @@ class DataPlane:
             raise DecoupledModel(
                 f"model '{loaded.name}' is decoupled, its responses can only be streamed"
             )
+        if request.timeout_us:
+            _apply_timeout(loaded, request)
         response = await loaded.scheduler.infer(request)
         for output in request.outputs:
             if output.classification:
@@ -220,6 +223,8 @@ class DataPlane:
         if not loaded.decoupled:
             return OneReply(self.infer(request))
         loaded.signature.check(request)
+        if request.timeout_us:
+            _apply_timeout(loaded, request)
         replies = loaded.scheduler.stream(request)
         if not any(output.classification for output in request.outputs):
             return replies
@@ -306,6 +311,13 @@ class DataPlane:
         if not self._explicit_control:
             raise Unavailable("explicit model load / unload is not allowed if polling is enabled")
         validate_model_name(name)
+
+
+def _apply_timeout(loaded: LoadedVersion, request: InferRequest) -> None:
+    """Take a request's queue timeout for a deadline where the model's config says so."""
+    if loaded.timeout_is_deadline:
+        timeout_ns = request.received_ns + request.timeout_us * 1000
+        request.deadline_ns = min(request.deadline_ns or timeout_ns, timeout_ns)
 
 
 def _metadata(signature: Signature, spec: TensorSpec) -> ModelMetadataResponseTensorMetadata:

@@ -17,6 +17,7 @@ that say which HTTP and gRPC status each class has.
     │   ├── ModelNotReady
     │   ├── QueueFull
     │   ├── QueueTimeout
+    │   │   └── DeadlineExceeded  too late for whoever asked
     │   └── ShuttingDown
     ├── RequestCancelled        the client took the request back
     ├── LoadFailed              model control: loading raised, and why
@@ -86,6 +87,14 @@ class QueueFull(Unavailable):
 
 class QueueTimeout(Unavailable):
     """The request waited longer than its queue timeout."""
+
+
+class DeadlineExceeded(QueueTimeout):
+    """
+    The request's deadline passed, or would have passed before an answer.
+
+    With ``--strict-deadlines`` a queue timeout is one, too.
+    """
 
 
 class ShuttingDown(Unavailable):

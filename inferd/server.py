@@ -66,6 +66,7 @@ class Server:
                 auto_complete=config.auto_complete_config,
                 config_name=config.model_config_name,
                 gpu_count=gpu_count(os.environ),
+                strict_deadlines=config.strict_deadlines,
             ),
             _cache(config.response_cache_byte_size),
             _resources(config),

@@ -64,6 +64,46 @@ def ask(*values, outputs=(), **more):
     return InferRequest("m", {"INPUT0": tensor}, outputs=outputs, **more)
 
 
+class TestDeadlines:
+    """A request parameter that is a deadline where the model's config says so."""
+
+    @pytest.fixture(name="deadlines")
+    def _deadlines(self, planes, repository):
+        """A function that loads the model and returns the deadline of a request to it."""
+
+        async def deadline(value, request):
+            text = f'{CONFIG} parameters {{ key: "inferd_deadline_from_timeout" value {{ '
+            (repository / "m" / "config.pbtxt").write_text(f'{text} string_value: "{value}" }} }}')
+            plane = planes(explicit_control=True)
+            await plane.load_model("m")
+            await plane.infer(request)
+            return request.deadline_ns
+
+        return deadline
+
+    @pytest.mark.parametrize(
+        ("given_ns", "expected_ns"), [(0, 2**62 + 1000), (2**62, 2**62), (2**63, 2**62 + 1000)]
+    )
+    async def test_the_earlier_one_counts(self, deadlines, given_ns, expected_ns):
+        """A timeout in microseconds, from the request's arrival."""
+        request = ask(1, 2, 3, timeout_us=1, received_ns=2**62, deadline_ns=given_ns)
+
+        assert await deadlines("true", request) == expected_ns
+
+    async def test_without_a_timeout_there_is_none(self, deadlines):
+        """The config alone sets none."""
+        assert await deadlines("true", ask(1, 2, 3)) == 0
+
+    async def test_elsewhere_a_timeout_is_none(self, deadlines):
+        """As in Triton."""
+        assert await deadlines("false", ask(1, 2, 3, timeout_us=1)) == 0
+
+    async def test_a_bad_value_fails_the_load(self, deadlines):
+        """And says what is expected."""
+        with pytest.raises(LoadFailed, match="must be 'true' or 'false', got 'maybe'"):
+            await deadlines("maybe", ask(1, 2, 3))
+
+
 class TestServer:
     """What the server says of itself."""
 

@@ -391,6 +391,10 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
             "cpu-kernels", "cpu_kernels", last(values.choice(*get_args(CpuKernels))),
             "Kernels that classify: numpy, or numba, which is compiled at start-up and faster.",
         ),
+        _used(
+            "strict-deadlines", "strict_deadlines", last(boolean),
+            "Answer a queue timeout with 504 and DEADLINE_EXCEEDED instead of 503 and UNAVAILABLE.",
+        ),
     ),
     "DEPRECATED": _DEPRECATED,
 }  # fmt: skip

@@ -62,6 +62,7 @@ class LoadedVersion:
         statistics: What it has done so far.
         labels: Output name -> class labels, for outputs that have a label file.
         model: The backend's object; ``None`` for an ensemble.
+        timeout_is_deadline: Whether a request's ``timeout`` is its deadline, too.
         holds: Who needs it a while longer: requests of ensembles.
         decoupled: Whether its requests have any number of responses.
         generation: Which load it is of; no two of a process are the same.
@@ -75,6 +76,7 @@ class LoadedVersion:
     statistics: ModelStatistics
     labels: Mapping[str, Sequence[str]]
     model: Model | None
+    timeout_is_deadline: bool = False
     holds: Holds = field(default_factory=Holds)
     decoupled: bool = False
     generation: int = field(default_factory=_GENERATIONS.__next__)

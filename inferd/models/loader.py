@@ -15,7 +15,15 @@ from inferd._generated.inference import ModelConfig
 from inferd.backend import Backend, Instance, Model, ModelContext
 from inferd.backends.loader import BackendLoader
 from inferd.errors import InferdError, LoadFailed, PluginError
-from inferd.models import completion, labels, model_config, validation, versions, warmup
+from inferd.models import (
+    completion,
+    deadlines,
+    labels,
+    model_config,
+    validation,
+    versions,
+    warmup,
+)
 from inferd.models.assembling import assembler_of
 from inferd.models.execution_place import execution_place
 from inferd.models.loaded import LoadedVersion, Scheduling, is_decoupled
@@ -48,11 +56,13 @@ class LoaderSettings:
         auto_complete: Whether backends fill in what a config leaves out.
         config_name: Use ``configs/<config_name>.pbtxt`` where a model has it.
         gpu_count: GPUs this process may use.
+        strict_deadlines: Whether a queue timeout is reported as a deadline exceeded.
     """
 
     auto_complete: bool = True
     config_name: str = ""
     gpu_count: int = 0
+    strict_deadlines: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,7 @@ class Prepared:
     backend: Backend | None
     versions: tuple[int, ...]
     cache: ResponseCache[KeptResponse] | None = None
+    strict_deadlines: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +154,17 @@ class ModelLoader:
         validation.validate(config, directory_name=name, gpu_count=self._settings.gpu_count)
         execution_place(config)
         check_rate_limits(config, limited=self._resources is not None)
+        deadlines.timeout_is_deadline(config)
         cache = self._cache_of(config)
-        return Prepared(name, directory, config, backend, tuple(selection.chosen), cache)
+        return Prepared(
+            name,
+            directory,
+            config,
+            backend,
+            tuple(selection.chosen),
+            cache,
+            self._settings.strict_deadlines,
+        )
 
     def _cache_of(self, config: ModelConfig) -> ResponseCache[KeptResponse] | None:
         if config.response_cache is None or not config.response_cache.enable:
@@ -297,6 +317,7 @@ def activate(built: Built, find: FindLoaded) -> LoadedVersion:
         labels=built.labels,
         model=built.model,
         decoupled=is_decoupled(config),
+        timeout_is_deadline=deadlines.timeout_is_deadline(config),
     )
 
 
@@ -327,6 +348,7 @@ def _scheduler(
         decoupled=is_decoupled(config),
         permits=built.permits,
         inline=statistics.inline,
+        strict_deadlines=built.prepared.strict_deadlines,
     )
 
 

@@ -63,11 +63,14 @@ class InferRequest:
         priority: Priority level; 0 is the model's default.
         timeout_us: Queue timeout in microseconds; 0 is none.
         received_ns: Monotonic time at which the request was complete.
+        deadline_ns: Monotonic time from which on the client does not wait for the answer;
+            0 is none.
         batch_size: Rows of this request; set when it is checked against the model.
     """
 
     __slots__ = (
         "batch_size",
+        "deadline_ns",
         "id",
         "inputs",
         "model_name",
@@ -97,6 +100,7 @@ class InferRequest:
         priority: int = 0,
         timeout_us: int = 0,
         received_ns: int = 0,
+        deadline_ns: int = 0,
     ) -> None:
         self.model_name = model_name
         self.model_version = model_version
@@ -110,6 +114,7 @@ class InferRequest:
         self.priority = priority
         self.timeout_us = timeout_us
         self.received_ns = received_ns
+        self.deadline_ns = deadline_ns
         self.batch_size = 1
 
 

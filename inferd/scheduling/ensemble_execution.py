@@ -116,6 +116,7 @@ class EnsembleExecution:
             priority=outer.priority,
             timeout_us=outer.timeout_us,
             received_ns=time.monotonic_ns(),
+            deadline_ns=outer.deadline_ns,
         )
         signature.check(request)
         return request

@@ -13,11 +13,12 @@ from functools import partial
 from typing import Final
 
 from inferd.backend import Instance
-from inferd.errors import QueueFull, QueueTimeout, ShuttingDown
+from inferd.errors import DeadlineExceeded, InferdError, QueueFull, QueueTimeout, ShuttingDown
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.assembly import Assembler
 from inferd.scheduling.batcher import Batcher, Dispatch, WaitUntil
 from inferd.scheduling.decoupled import execute_decoupled
+from inferd.scheduling.estimate import ExecutionEstimate
 from inferd.scheduling.execution import Answer, Execution, execute
 from inferd.scheduling.inline import InlinePolicy
 from inferd.scheduling.instances import Seat
@@ -26,7 +27,7 @@ from inferd.scheduling.ordering import ArrivalOrder
 from inferd.scheduling.policy import BatchPolicy
 from inferd.scheduling.replies import ReplyStream
 from inferd.scheduling.rescheduling import refuse_rescheduled
-from inferd.scheduling.settlement import record_failure, settle
+from inferd.scheduling.settlement import TOO_LATE, record_cancelled, record_failure, settle
 from inferd.scheduling.statistics import ModelStatistics
 from inferd.scheduling.streams import OpenStreams
 
@@ -63,6 +64,11 @@ class Pending:
         """The request's own queue timeout in microseconds; 0 is none."""
         return self.request.timeout_us
 
+    @property
+    def deadline_ns(self) -> int:
+        """When the client no longer waits for the answer, monotonic; 0 is never."""
+        return self.request.deadline_ns
+
 
 class Scheduler:
     """
@@ -78,6 +84,7 @@ class Scheduler:
             :meth:`stream` then, and not by :meth:`infer`.
         permits: What the instances need of the server's resources, if anything.
         inline: Decides whether executions run on the event loop; by their time if not given.
+        strict_deadlines: Whether a queue timeout is reported as a deadline exceeded.
     """
 
     def __init__(
@@ -91,10 +98,14 @@ class Scheduler:
         decoupled: bool = False,
         permits: Permits | None = None,
         inline: InlinePolicy | None = None,
+        strict_deadlines: bool = False,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._batcher: Batcher[Pending] = Batcher(policy)
         self._times_out = policy.priorities.has_timeouts
+        self._timeout_error = DeadlineExceeded if strict_deadlines else QueueTimeout
+        # Made when the first request with a deadline comes.
+        self._estimate: ExecutionEstimate | None = None
         self._order: ArrivalOrder[Pending, tuple[Answer, Execution]] | None = (
             ArrivalOrder() if policy.preserves_order else None
         )
@@ -106,6 +117,7 @@ class Scheduler:
         self._streams = OpenStreams(statistics, self._note_idle) if decoupled else None
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_ns = 0
         self._accepting = True
         self._idle = asyncio.Event()
         self._idle.set()
@@ -132,6 +144,7 @@ class Scheduler:
             ShuttingDown: The scheduler no longer accepts requests.
             QueueFull: As many requests of its priority wait as the config allows.
             QueueTimeout: It waited for as long as the config allows.
+            DeadlineExceeded: It could not be answered before its deadline.
             InferdError: Whatever the execution came to.
         """
         pending = self.submit(request)
@@ -164,6 +177,8 @@ class Scheduler:
                 "Server is stopping, scheduler for model has stopped accepting new inference "
                 "requests"
             )
+        if request.deadline_ns and self._estimate is None:
+            self._heed_deadlines()
         pending = Pending(
             request,
             self._assembler.shape_key(request),
@@ -179,6 +194,11 @@ class Scheduler:
         if self._pool.has_free or self._times_out:
             self._pump_soon()
         return pending
+
+    def _heed_deadlines(self) -> None:
+        self._estimate = ExecutionEstimate()
+        self._batcher.heed_deadlines()
+        self._times_out = True
 
     def _add_to_full(self, pending: Pending) -> None:
         """Queue a request after all once what can leave the queue has left, or refuse it."""
@@ -196,14 +216,14 @@ class Scheduler:
         """Drain, then free the instances; they are closed on a thread, since that may block."""
         await self.drain()
         if self._timer is not None:
-            self._stop_timer()
+            self._timer.cancel()
         await self._pool.close()
 
     def _cancel(self, pending: Pending) -> None:
         if not self._batcher.discard(pending):
             return
         self._statistics.pending -= 1
-        record_failure(self._statistics, pending, "CANCELED", time.monotonic_ns())
+        record_cancelled(self._statistics, pending, time.monotonic_ns())
         if self._order is not None:
             self._settle_all(self._order.drop(pending))
         self._note_idle()
@@ -215,14 +235,13 @@ class Scheduler:
 
     def _pump(self) -> None:
         self._pumping = False
-        if self._timer is not None:
-            self._stop_timer()
         now_ns = time.monotonic_ns()
         yield_ns = now_ns + INLINE_BUDGET_NS
         if self._times_out:
             self._reject_expired(now_ns)
         while len(self._batcher) and (seat := self._pool.take()) is not None:
-            decision = self._batcher.decide(now_ns)
+            estimate = self._estimate
+            decision = self._batcher.decide(now_ns, 0 if estimate is None else estimate.ample_ns)
             if isinstance(decision, Dispatch):
                 self._start(seat, decision.entries)
                 now_ns = time.monotonic_ns()
@@ -238,25 +257,49 @@ class Scheduler:
                 self._start_timer(decision.at_ns, now_ns)
             return
         self._want_nothing_if_empty()
-        timeout_ns = self._batcher.next_timeout_ns()
-        if timeout_ns is not None:
-            self._start_timer(timeout_ns, now_ns)
+        expiry_ns = self._next_expiry_ns()
+        if expiry_ns is not None:
+            self._start_timer(expiry_ns, now_ns)
+
+    def _next_expiry_ns(self) -> int | None:
+        """Return when :meth:`_reject_expired` has something to do next."""
+        timeout_ns, deadline_ns = self._batcher.next_timeout_ns(), self._batcher.next_deadline_ns()
+        if deadline_ns is None or self._estimate is None:
+            return timeout_ns
+        hopeless_ns = deadline_ns - self._estimate.least_ns
+        return hopeless_ns if timeout_ns is None else min(timeout_ns, hopeless_ns)
 
     def _start_timer(self, at_ns: int, now_ns: int) -> None:
-        self._timer = self._loop.call_later((at_ns - now_ns) / 1e9, self._pump)
+        """Pump at ``at_ns`` or before; a timer that is too early costs less than a new one."""
+        if self._timer is not None:
+            if self._timer_ns <= at_ns:
+                return
+            self._timer.cancel()
+        self._timer_ns = at_ns
+        self._timer = self._loop.call_later((at_ns - now_ns) / 1e9, self._on_timer)
 
-    def _stop_timer(self) -> None:
-        assert self._timer is not None
-        self._timer.cancel()
+    def _on_timer(self) -> None:
         self._timer = None
+        self._pump()
 
     def _reject_expired(self, now_ns: int) -> None:
         expired = self._batcher.expire(now_ns)
-        if not expired:
+        if expired:
+            self._reject(expired, self._timeout_error, "Request timeout expired", now_ns)
+        if self._estimate is None:
             return
-        self._statistics.pending -= len(expired)
-        for pending in expired:
-            self._conclude(pending, QueueTimeout("Request timeout expired"), Execution(now_ns))
+        overdue = self._batcher.overdue(now_ns + self._estimate.least_ns)
+        if overdue:
+            if overdue[-1].deadline_ns > now_ns:
+                self._estimate.doubt()
+            self._reject(overdue, DeadlineExceeded, TOO_LATE, now_ns)
+
+    def _reject(
+        self, rejected: Sequence[Pending], error: type[InferdError], message: str, now_ns: int
+    ) -> None:
+        self._statistics.pending -= len(rejected)
+        for pending in rejected:
+            self._conclude(pending, error(message), Execution(now_ns))
         self._note_idle()
 
     def _start(self, seat: Seat, batch: list[Pending]) -> None:
@@ -296,6 +339,8 @@ class Scheduler:
         self._pool.give_back(seat)
         infer_ns = done.executed_ns - done.gathered_ns
         self._pool.inline.observe(infer_ns)
+        if self._estimate is not None:
+            self._estimate.observe(done.end_ns - done.start_ns)
         if done.size:
             self._statistics.record_execution(
                 done.size,

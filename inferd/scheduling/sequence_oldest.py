@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Generic
 
 from inferd.scheduling.batcher import IDLE, Idle, WaitUntil
-from inferd.scheduling.sequence_rows import E, Execute, LiveSequence
+from inferd.scheduling.sequence_rows import E, Execute, LiveSequence, earliest_deadline_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class OldestLane(Generic[E]):
         if sequence in self._ready:
             self._ready.remove(sequence)
 
-    def decide(self, now_ns: int) -> Execute[E] | WaitUntil | Idle:
+    def decide(self, now_ns: int, ample_ns: int = 0) -> Execute[E] | WaitUntil | Idle:
         """Return what to do while the instance is free."""
         if not self._ready:
             return IDLE
@@ -85,6 +85,12 @@ class OldestLane(Generic[E]):
             return self._execute(count)
         if preferred:
             return self._execute(preferred)
+        # Everything that is ready would be in this batch.
+        deadline_ns = earliest_deadline_ns(self._ready)
+        if deadline_ns is not None:
+            if now_ns >= deadline_ns - ample_ns:
+                return self._execute(count)
+            due_ns = min(due_ns, deadline_ns - ample_ns)
         return WaitUntil(due_ns)
 
     def _scan(self) -> tuple[int, int, bool]:

@@ -6,7 +6,7 @@ Sequences are led by ``sequences`` and batched by ``sequence_slots`` and
 """
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -193,5 +193,17 @@ class Lane(Protocol[E]):
     def sleep(self, sequence: LiveSequence[E]) -> None:
         """Note that a sequence's oldest request changes or is gone; it may be asleep."""
 
-    def decide(self, now_ns: int) -> Execute[E] | WaitUntil | Idle:
-        """Return what to do while the instance is free; taken rows put to sleep."""
+    def decide(self, now_ns: int, ample_ns: int = 0) -> Execute[E] | WaitUntil | Idle:
+        """
+        Return what to do while the instance is free; taken rows put to sleep.
+
+        Args:
+            now_ns: The time.
+            ample_ns: An execution begun so long before a deadline meets it.
+        """
+
+
+def earliest_deadline_ns(sequences: Iterable[LiveSequence[E]]) -> int | None:
+    """Return the earliest deadline of the sequences' oldest requests; ``None`` without any."""
+    deadlines = [sequence.queue[0].request.deadline_ns for sequence in sequences]
+    return min(filter(None, deadlines), default=None)

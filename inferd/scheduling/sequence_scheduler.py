@@ -13,10 +13,12 @@ from functools import partial
 from typing import Final
 
 from inferd.backend import Instance
-from inferd.errors import QueueTimeout, ShuttingDown
+from inferd.errors import DeadlineExceeded, QueueTimeout, ShuttingDown
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.batcher import WaitUntil
+from inferd.scheduling.deadline_watch import DeadlineWatch
 from inferd.scheduling.decoupled import NOBODY, ExecutionSender, Sender, execute_decoupled
+from inferd.scheduling.estimate import ExecutionEstimate
 from inferd.scheduling.execution import Execution, execute
 from inferd.scheduling.inline import InlinePolicy
 from inferd.scheduling.instances import Seat
@@ -26,7 +28,7 @@ from inferd.scheduling.rescheduling import end_unfinished, goes_on, refuse_resch
 from inferd.scheduling.sequence_assembly import SequenceAssembler
 from inferd.scheduling.sequence_rows import Execute, Row
 from inferd.scheduling.sequences import EXPIRED, SequenceTable
-from inferd.scheduling.settlement import record_failure, settle
+from inferd.scheduling.settlement import TOO_LATE, record_cancelled, settle
 from inferd.scheduling.statistics import ModelStatistics
 from inferd.scheduling.streams import OpenStreams
 
@@ -111,6 +113,9 @@ class SequenceScheduler:
         self._pumping = False
         self._pump_timer: asyncio.TimerHandle | None = None
         self._expiry_timer: asyncio.TimerHandle | None = None
+        # Made when the first request with a deadline comes.
+        self._deadlines: DeadlineWatch[Step] | None = None
+        self._estimate = ExecutionEstimate()
         self._accepting = True
         self._idle = asyncio.Event()
         self._idle.set()
@@ -137,6 +142,8 @@ class SequenceScheduler:
             InvalidRequest: The request does not fit its sequence.
             ShuttingDown: The scheduler no longer accepts requests.
             QueueTimeout: The sequence waited too long for a place.
+            DeadlineExceeded: The request's deadline passed while it was queued; as when it
+                is taken back, the sequence goes on without it.
             InferdError: Whatever the execution came to.
         """
         step = self.submit(request)
@@ -182,6 +189,10 @@ class SequenceScheduler:
                 request.sequence_id,
                 self._name,
             )
+        if request.deadline_ns:
+            if self._deadlines is None:
+                self._deadlines = DeadlineWatch(self._expire_deadlines)
+            self._deadlines.add(step, request.deadline_ns)
         self._statistics.pending += 1
         self._idle.clear()
         self._pump_soon()
@@ -202,13 +213,17 @@ class SequenceScheduler:
         for timer in (self._pump_timer, self._expiry_timer):
             if timer is not None:
                 timer.cancel()
+        if self._deadlines is not None:
+            self._deadlines.close()
         await self._pool.close()
 
     def _cancel(self, step: Step) -> None:
         if step.queued and self._table.discard(step):
             step.queued = False
+            if self._deadlines is not None:
+                self._deadlines.remove_all((step,))
             self._statistics.pending -= 1
-            record_failure(self._statistics, step, "CANCELED", time.monotonic_ns())
+            record_cancelled(self._statistics, step, time.monotonic_ns())
             self._pump_soon()
             self._note_idle()
 
@@ -233,6 +248,19 @@ class SequenceScheduler:
             settle(self._statistics, step, QueueTimeout(EXPIRED), Execution(now_ns))
             self._note_idle()
 
+    def _expire_deadlines(self) -> None:
+        assert self._deadlines is not None
+        self._reject_overdue(self._deadlines, time.monotonic_ns())
+        self._pump_soon()
+
+    def _reject_overdue(self, deadlines: DeadlineWatch[Step], now_ns: int) -> None:
+        for step in deadlines.take_due(now_ns):
+            if step.queued and self._table.discard(step):
+                step.queued = False
+                self._statistics.pending -= 1
+                settle(self._statistics, step, DeadlineExceeded(TOO_LATE), Execution(now_ns))
+                self._note_idle()
+
     def _pump_soon(self) -> None:
         if not self._pumping:
             self._pumping = True
@@ -244,6 +272,8 @@ class SequenceScheduler:
             self._pump_timer.cancel()
             self._pump_timer = None
         now_ns = time.monotonic_ns()
+        if self._deadlines is not None:
+            self._reject_overdue(self._deadlines, now_ns)
         due_ns = [self._run_lane(seat, now_ns) for seat in self._pool.seats if not seat.busy]
         waits = [at_ns for at_ns in due_ns if at_ns is not None]
         if waits:
@@ -255,7 +285,7 @@ class SequenceScheduler:
         while self._table.has_work(seat.index):
             if self._pool.take(seat) is None:
                 return None
-            decision = self._table.decide(seat.index, now_ns)
+            decision = self._table.decide(seat.index, now_ns, self._estimate.ample_ns)
             if not isinstance(decision, Execute):
                 self._pool.put_back(seat)
                 return decision.at_ns if isinstance(decision, WaitUntil) else None
@@ -271,6 +301,8 @@ class SequenceScheduler:
     def _start(self, seat: Seat, rows: list[Row[Step]]) -> None:
         for row in rows:
             row.entry.queued = False
+        if self._deadlines is not None:
+            self._deadlines.remove_all([row.entry for row in rows])
         self._statistics.pending -= sum(row.ready for row in rows)
         self._statistics.last_inference_ms = time.time_ns() // 1_000_000
         bound = self._assembler.bind(rows)
@@ -309,6 +341,8 @@ class SequenceScheduler:
         self._pool.give_back(seat)
         infer_ns = done.executed_ns - done.gathered_ns
         self._pool.inline.observe(infer_ns)
+        if self._deadlines is not None:
+            self._estimate.observe(done.end_ns - done.start_ns)
         if done.size:
             self._statistics.record_execution(
                 sum(row.ready for row in rows),

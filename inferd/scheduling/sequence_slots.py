@@ -9,7 +9,7 @@ import math
 from typing import Generic
 
 from inferd.scheduling.batcher import IDLE, Idle, WaitUntil
-from inferd.scheduling.sequence_rows import E, Execute, LiveSequence
+from inferd.scheduling.sequence_rows import E, Execute, LiveSequence, earliest_deadline_ns
 
 
 class DirectLane(Generic[E]):
@@ -61,14 +61,18 @@ class DirectLane(Generic[E]):
         """Note that a sequence's oldest request changes or is gone."""
         self._ready.pop(sequence.slot, None)
 
-    def decide(self, now_ns: int) -> Execute[E] | WaitUntil | Idle:
+    def decide(self, now_ns: int, ample_ns: int = 0) -> Execute[E] | WaitUntil | Idle:
         """Return what to do while the instance is free."""
         if not self._ready:
             return IDLE
         oldest = min(self._ready.values(), key=lambda one: one.head_ns)
         due_ns = oldest.head_ns + self._delay_ns
         if len(self._ready) < self._required and now_ns < due_ns:
-            return WaitUntil(due_ns)
+            deadline_ns = earliest_deadline_ns(self._ready.values())
+            if deadline_ns is None:
+                return WaitUntil(due_ns)
+            if now_ns < deadline_ns - ample_ns:
+                return WaitUntil(min(due_ns, deadline_ns - ample_ns))
         return self._execute(oldest)
 
     def _execute(self, oldest: LiveSequence[E]) -> Execute[E]:

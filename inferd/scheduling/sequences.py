@@ -123,9 +123,16 @@ class SequenceTable(Generic[E]):
         """Whether a lane has a request to execute, now or when its delay is over."""
         return self._lanes[lane].has_work
 
-    def decide(self, lane: int, now_ns: int) -> Execute[E] | WaitUntil | Idle:
-        """Return what a free lane does at ``now_ns``; end an execution with :meth:`finish`."""
-        decision = self._lanes[lane].decide(now_ns)
+    def decide(self, lane: int, now_ns: int, ample_ns: int = 0) -> Execute[E] | WaitUntil | Idle:
+        """
+        Return what a free lane does at ``now_ns``; end an execution with :meth:`finish`.
+
+        Args:
+            lane: The lane.
+            now_ns: The time.
+            ample_ns: An execution begun so long before a deadline meets it.
+        """
+        decision = self._lanes[lane].decide(now_ns, ample_ns)
         if isinstance(decision, Execute):
             self.queued -= sum(row.ready for row in decision.rows)
         return decision

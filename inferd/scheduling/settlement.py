@@ -6,12 +6,18 @@ met it.
 """
 
 import asyncio
-from typing import Protocol
+from typing import Final, Protocol
 
-from inferd.errors import BackendError, InferdError, QueueFull, QueueTimeout
+from inferd.errors import BackendError, DeadlineExceeded, InferdError, QueueFull, QueueTimeout
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.execution import Answer, Execution
 from inferd.scheduling.statistics import ModelStatistics
+
+_EARLY_NS: Final = 2_000_000
+"""Event loops' timers may be early by so much: uvloop's count whole milliseconds."""
+
+TOO_LATE: Final = "Request deadline exceeded before it could be answered"
+"""What a request is answered that was not executed because of its deadline."""
 
 
 class Waiting(Protocol):
@@ -27,7 +33,8 @@ def settle(statistics: ModelStatistics, waiting: Waiting, answer: Answer, done: 
     """Give a request its answer and count it; a client that is gone is counted as cancelled."""
     future = waiting.future
     if future.done():
-        record_failure(statistics, waiting, "CANCELED", done.end_ns)
+        late = isinstance(answer, DeadlineExceeded)
+        record_failure(statistics, waiting, "REJECTED" if late else "CANCELED", done.end_ns)
     elif isinstance(answer, InferdError):
         record_failure(statistics, waiting, failure_reason(answer), done.end_ns)
         future.set_exception(answer)
@@ -46,6 +53,13 @@ def record_failure(statistics: ModelStatistics, waiting: Waiting, reason: str, e
     """Count a failed request; its time runs from its arrival."""
     started_ns = waiting.request.received_ns or waiting.enqueued_ns
     statistics.record_failure(reason, end_ns - started_ns)
+
+
+def record_cancelled(statistics: ModelStatistics, waiting: Waiting, end_ns: int) -> None:
+    """Count a request that was taken back before it executed, at its deadline as rejected."""
+    # A frontend whose timer was faster than the queue's has taken it back.
+    rejected = 0 < waiting.request.deadline_ns <= end_ns + _EARLY_NS
+    record_failure(statistics, waiting, "REJECTED" if rejected else "CANCELED", end_ns)
 
 
 def failure_reason(error: BaseException) -> str:

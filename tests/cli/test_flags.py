@@ -31,7 +31,7 @@ allow-client-shm strict-model-config response-cache-byte-size trace-file trace-l
 trace-count trace-log-frequency
 """
 
-OURS = ["event-loop", "cpu-kernels"]
+OURS = ["event-loop", "cpu-kernels", "strict-deadlines"]
 
 
 def test_every_option_of_tritonserver_is_known():

@@ -80,6 +80,10 @@ def test_a_model_without_config_and_without_completion_is_refused(repository):
             "at least one version",
         ),
         ('backend: "identity"', "at least one output"),
+        (
+            CONFIG + 'parameters { key: "inferd_deadline_from_timeout" value { } }',
+            "must be 'true' or 'false'",
+        ),
     ],
 )
 def test_a_config_that_cannot_be_served_is_refused_with_its_reason(

@@ -114,12 +114,14 @@ _DYNAMIC = BatchPolicy(4, True)
 class Rig:
     """A scheduler with fake instances."""
 
-    def __init__(self, make, policy=_DYNAMIC, instances=1, max_batch_size=4):
+    def __init__(self, make, policy=_DYNAMIC, instances=1, max_batch_size=4, **more):
         self.make = make
         self.instances = [make.instance() for _ in range(instances)]
         self.statistics = ModelStatistics()
         assembler = Assembler(make.signature(max_batch_size), 1)
-        self.scheduler = Scheduler(policy, assembler, self.instances, self.statistics, name="m")
+        self.scheduler = Scheduler(
+            policy, assembler, self.instances, self.statistics, name="m", **more
+        )
 
     @property
     def instance(self):

@@ -21,6 +21,7 @@ class Queued:
     enqueued_ns: int = 0
     priority: int = 0
     timeout_us: int = 0
+    deadline_ns: int = 0
 
 
 def batcher(max_rows=4, delay_ns=0, preferred=(), combines=True, priorities=PLAIN):
@@ -259,6 +260,105 @@ class TestPriorities:
         assert queue.add(second) is None
 
 
+def timed(**more):
+    """Return an empty batcher that heeds deadlines."""
+    queue = batcher(**more)
+    queue.heed_deadlines()
+    return queue
+
+
+class TestDeadlines:
+    """What comes too late is not executed, and nothing waits beyond what is in time."""
+
+    def test_a_request_is_overdue_at_its_deadline(self):
+        """An answer at that very time is too late; one nanosecond before is not."""
+        queue = timed()
+        first, second, _ = filled(
+            queue, Queued(deadline_ns=7), Queued(deadline_ns=5), Queued(deadline_ns=0)
+        )
+
+        assert queue.next_deadline_ns() == 5
+        assert list(queue.overdue(4)) == []
+        assert list(queue.overdue(5)) == [second]
+        assert len(queue) == 2
+        assert list(queue.overdue(10**18)) == [first]
+        assert (len(queue), queue.next_deadline_ns()) == (1, None)
+
+    def test_without_deadlines_nothing_is_overdue(self):
+        """Whatever the time."""
+        queue = batcher()
+        filled(queue, Queued())
+
+        assert list(queue.overdue(10**18)) == []
+        assert queue.next_deadline_ns() is None
+
+    def test_requests_that_left_are_not_overdue(self):
+        """Executed, taken back or timed out."""
+        priorities = PriorityPolicy(default=QueuePolicy(timeout_ns=2))
+        queue = timed(max_rows=1, priorities=priorities)
+        _, second, _ = filled(queue, *(Queued(deadline_ns=5, enqueued_ns=one) for one in (0, 0, 1)))
+        queue.decide(0)
+        queue.discard(second)
+        assert len(queue.expire(3)) == 1
+
+        assert queue.next_deadline_ns() is None
+        assert list(queue.overdue(5)) == []
+
+    def test_a_request_that_was_refused_is_not_overdue(self):
+        """It was never queued."""
+        queue = timed(priorities=PriorityPolicy(default=QueuePolicy(max_size=1)))
+        filled(queue, Queued())
+
+        assert queue.add(Queued(deadline_ns=5)) == Full(1)
+        assert queue.next_deadline_ns() is None
+
+    def test_a_delayed_request_still_has_its_deadline(self):
+        """Its timeout is over, and it waits behind the others."""
+        priorities = PriorityPolicy(default=QueuePolicy(timeout_ns=2, delays=True))
+        queue = timed(priorities=priorities)
+        (entry,) = filled(queue, Queued(deadline_ns=5))
+        assert queue.expire(2) == []
+
+        assert list(queue.overdue(5)) == [entry]
+        assert isinstance(queue.decide(5), Idle)
+
+    def test_a_batch_closes_when_a_deadline_leaves_no_time(self):
+        """Ample time before it, not earlier; the other requests go along."""
+        queue = timed(delay_ns=9 * MS)
+        entries = filled(queue, Queued(), Queued(deadline_ns=5 * MS), Queued(deadline_ns=6 * MS))
+
+        assert queue.decide(0, 2 * MS) == WaitUntil(3 * MS)
+        assert queue.decide(3 * MS - 1, 2 * MS) == WaitUntil(3 * MS)
+        assert queue.decide(3 * MS, 2 * MS) == Dispatch(entries, "deadline")
+
+    def test_a_far_deadline_does_not_lengthen_the_delay(self):
+        """The delay ends first."""
+        queue = timed(delay_ns=9 * MS)
+        entries = filled(queue, Queued(deadline_ns=12 * MS))
+
+        assert queue.decide(0, 2 * MS) == WaitUntil(9 * MS)
+        assert queue.decide(9 * MS, 2 * MS) == Dispatch(entries, "delay")
+
+    def test_a_timeout_before_the_deadline_ends_the_wait(self):
+        """It is rejected then."""
+        priorities = PriorityPolicy(default=QueuePolicy(timeout_ns=2 * MS))
+        queue = timed(delay_ns=9 * MS, priorities=priorities)
+        filled(queue, Queued(deadline_ns=5 * MS))
+
+        assert queue.decide(0, 1 * MS) == WaitUntil(2 * MS)
+
+    def test_deadlines_may_be_heeded_from_any_time_on(self):
+        """What is queued already has none; asking twice changes nothing."""
+        queue = batcher()
+        before, after = filled(queue, Queued())[0], Queued(deadline_ns=5)
+        queue.heed_deadlines()
+        assert queue.add(after) is None
+        queue.heed_deadlines()
+
+        assert list(queue.overdue(5)) == [after]
+        assert queue.decide(5) == Dispatch([before])
+
+
 _POLICIES = st.builds(
     QueuePolicy,
     max_size=st.integers(0, 3),
@@ -286,11 +386,15 @@ class _Machine(RuleBasedStateMachine):
         preferred=st.frozensets(st.integers(1, 8), max_size=2),
         combines=st.booleans(),
         priorities=st.just(PLAIN) | _PRIORITIES,
+        heeds=st.booleans(),
     )
-    def begin(self, max_rows, delay_ns, preferred, combines, priorities):
+    def begin(self, max_rows, delay_ns, preferred, combines, priorities, heeds):
         """Start empty."""
         self.policy = BatchPolicy(max_rows, combines, delay_ns, preferred, priorities)
         self.queue = Batcher(self.policy)
+        self.heeds = heeds
+        if heeds:
+            self.queue.heed_deadlines()
         self.now = 0
         self.moves = 0
         self.waiting = {}
@@ -321,10 +425,14 @@ class _Machine(RuleBasedStateMachine):
         key=st.integers(0, 1),
         priority=st.integers(0, 4),
         timeout_us=st.integers(0, 4),
+        left_ns=st.sampled_from([0, 0, 1, 1000, 4000]),
     )
-    def add(self, rows, key, priority, timeout_us):
+    def add(self, rows, key, priority, timeout_us, left_ns):
         """A request arrives; a full level refuses it."""
-        entry = Queued(min(rows, self.policy.max_rows), key, self.now, priority, timeout_us)
+        deadline_ns = self.now + left_ns if left_ns and self.heeds else 0
+        entry = Queued(
+            min(rows, self.policy.max_rows), key, self.now, priority, timeout_us, deadline_ns
+        )
         limits, level = self.limits(entry), self.policy.priorities.level_of(priority)
         same = [one for one in self.waiting if self.place(one)[0] == level]
         full = bool(limits.max_size) and len(same) >= limits.max_size
@@ -363,18 +471,35 @@ class _Machine(RuleBasedStateMachine):
         assert list(self.queue.expire(self.now)) == rejected
         self.leave(*rejected)
 
-    @rule(step=st.sampled_from([0, 1, 500, 1000, 2999]))
-    def decide(self, step):
+    def drop_overdue(self, least_ns):
+        """Compare what the queue gives up with the deadlines it cannot meet."""
+        by_ns = self.now + least_ns
+        due = [entry for entry in self.waiting if 0 < entry.deadline_ns <= by_ns]
+        overdue = list(self.queue.overdue(by_ns))
+        assert set(overdue) == set(due)
+        assert overdue == sorted(overdue, key=lambda entry: entry.deadline_ns)
+        self.leave(*overdue)
+
+    @rule(
+        step=st.sampled_from([0, 1, 500, 1000, 2999]),
+        least_ns=st.sampled_from([0, 1, 700]),
+        more_ns=st.sampled_from([0, 300]),
+    )
+    def decide(self, step, least_ns, more_ns):
         """Time passes and the shell asks."""
         self.now += step
         self.expire()
+        self.drop_overdue(least_ns)
         line = self.line()
-        decision = self.queue.decide(self.now)
+        ample_ns = least_ns + more_ns
+        decision = self.queue.decide(self.now, ample_ns)
         if isinstance(decision, Dispatch):
             self.check_batch(decision.entries, line)
+            if decision.reason == "deadline":
+                assert min(self.deadlines()) - ample_ns <= self.now
             self.leave(*decision.entries)
         elif isinstance(decision, WaitUntil):
-            self.check_wait(decision.at_ns, line)
+            self.check_wait(decision.at_ns, line, ample_ns)
         else:
             assert not line
 
@@ -386,11 +511,16 @@ class _Machine(RuleBasedStateMachine):
         assert sum(entry.rows or 1 for entry in batch) <= self.policy.max_rows
         assert self.policy.combines or len(batch) == 1
 
-    def check_wait(self, at_ns, line):
+    def deadlines(self):
+        """Return the deadlines of the entries that wait."""
+        return [entry.deadline_ns for entry in self.waiting if entry.deadline_ns]
+
+    def check_wait(self, at_ns, line, ample_ns):
         """It waits only for a batch that can grow, and not longer than anybody may wait."""
         due_ns = min(entry.enqueued_ns for entry in line) + self.policy.max_queue_delay_ns
         timeouts = [found[2] for found in self.waiting.values() if found[2]]
-        assert at_ns == min([due_ns, *timeouts])
+        starts = [deadline_ns - ample_ns for deadline_ns in self.deadlines()]
+        assert at_ns == min([due_ns, *timeouts, *starts])
         assert at_ns > self.now
         assert len({entry.shape_key for entry in line}) == 1
         assert sum(entry.rows or 1 for entry in line) < self.policy.max_rows
@@ -402,6 +532,7 @@ class _Machine(RuleBasedStateMachine):
         assert len(set(map(id, self.left))) == len(self.left)
         timeouts = [found[2] for found in self.waiting.values() if found[2]]
         assert self.queue.next_timeout_ns() == min(timeouts, default=None)
+        assert self.queue.next_deadline_ns() == min(self.deadlines(), default=None)
 
 
 test_every_entry_leaves_exactly_once = _Machine.TestCase

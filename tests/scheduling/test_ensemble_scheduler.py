@@ -129,7 +129,7 @@ async def test_branches_run_at_the_same_time():
 
 
 async def test_steps_get_what_the_request_says():
-    """Parameters, sequence, priority, timeout and id; and only the outputs the map names."""
+    """Parameters, sequence, priority, times and id; and only the outputs the map names."""
     rig = Rig(CHAIN)
     said = {
         "id": "7",
@@ -139,6 +139,7 @@ async def test_steps_get_what_the_request_says():
         "sequence_end": True,
         "priority": 2,
         "timeout_us": 9,
+        "deadline_ns": 2**62,
     }
     await rig.ask(**said)
 

@@ -126,14 +126,48 @@ class TestLevels:
 
         assert queue.oldest_ns() == 3
 
+    def test_the_oldest_may_be_delayed(self):
+        """By a shorter timeout of its own than one that was delayed before it."""
+        limits = QueuePolicy(timeout_ns=9 * US, allow_override=True, delays=True)
+        queue = levels(default=limits)
+        slow, fast, _ = filled(
+            queue, Queued(0, 5, 1 * US), Queued(0, 2, 2 * US), Queued(0, 0, 3 * US)
+        )
+        queue.expire(6 * US)
+
+        assert [entry is fast for entry in queue] == [False, True, False]
+        assert queue.oldest_ns() == 1 * US
+        queue.discard(slow)
+        assert queue.oldest_ns() == 2 * US
+
     def test_a_config_may_have_any_number_of_levels(self):
-        """Only those in use take memory, and none is left over."""
+        """Level 1 comes first, however many there are."""
         queue = levels(2**64 - 1)
         low, high = filled(queue, Queued(2**63), Queued(7))
 
         assert queue.take(2) == [high, low]
-        assert queue._levels == {}
-        assert queue._numbers == []
+
+    @pytest.mark.parametrize(("count", "kept"), [(64, 64), (65, 0)])
+    def test_empty_levels_are_kept_while_they_are_few(self, count, kept):
+        """They are used again; many of them would take memory and time."""
+        queue = levels(2**64 - 1)
+        filled(queue, *(Queued(priority) for priority in range(1, count + 1)))
+        queue.take(count)
+
+        assert len(queue._levels) == kept
+        assert len(queue._lines) == 2 * kept
+
+    def test_many_levels_in_use_keep_their_order(self):
+        """While others are forgotten."""
+        queue = levels(1000)
+        entries = filled(queue, *(Queued(priority) for priority in range(1000, 0, -1)))
+        expected = entries[::-1]
+        assert queue.take(300) == expected[:300]
+        (first,) = filled(queue, Queued(1))
+
+        assert len(queue._levels) == 701
+        assert list(queue) == [first, *expected[300:]]
+        assert queue.take(701) == [first, *expected[300:]]
 
 
 class TestLimits:
@@ -212,6 +246,14 @@ class TestTimeouts:
 
         assert queue.expire(5) == []
         assert queue.next_timeout_ns() is None
+
+    def test_a_request_that_brings_none_waits_for_ever(self):
+        """Where only its own timeout would count."""
+        queue = levels(default=QueuePolicy(allow_override=True))
+        filled(queue, Queued())
+
+        assert queue.next_timeout_ns() is None
+        assert list(queue.expire(10**18)) == []
 
     def test_a_request_may_bring_a_shorter_timeout_where_allowed(self):
         """Levels may differ in that."""

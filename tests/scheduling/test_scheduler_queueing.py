@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from inferd.errors import BackendError, QueueFull, QueueTimeout
+from inferd.errors import BackendError, DeadlineExceeded, QueueFull, QueueTimeout
 from inferd.scheduling.policy import BatchPolicy, PriorityPolicy, QueuePolicy
 
 SOON_NS = 1_000_000
@@ -113,6 +113,13 @@ class TestTimeouts:
         assert late.cancelled()
         assert rig.instance.sizes == [1]
         assert rig.statistics.failures["CANCELED"] == 1
+
+    async def test_it_is_a_deadline_where_the_operator_says_so(self, rigs):
+        """For clients and proxies that tell the two apart by the status."""
+        rig = rigs(policy=limited(timeout_ns=1), strict_deadlines=True)
+
+        with pytest.raises(DeadlineExceeded, match=r"^Request timeout expired$"):
+            await asyncio.wait_for(rig.infer(0), 10)
 
     async def test_draining_ends_when_the_last_request_times_out(self, rigs):
         """Nobody is left to answer."""

@@ -11,17 +11,17 @@ class Step:
 
     discarded = again = once = False
 
-    def __init__(self, at, shape_key):
-        self.request = InferRequest("m", {})
+    def __init__(self, at, shape_key, deadline_ns):
+        self.request = InferRequest("m", {}, deadline_ns=deadline_ns)
         self.enqueued_ns = at
         self.shape_key = shape_key
 
 
-def enter(lane, key, *times, shape_key=None):
+def enter(lane, key, *times, shape_key=None, deadline_ns=0):
     """Let a sequence with requests of these times in."""
     sequence = LiveSequence(key, 0)
     lane.enter(sequence)
-    sequence.queue.extend(Step(at, shape_key) for at in times)
+    sequence.queue.extend(Step(at, shape_key, deadline_ns) for at in times)
     lane.wake(sequence)
     return sequence
 
@@ -104,3 +104,24 @@ def test_order_is_preserved_across_sequences_when_asked_for():
         enter(lane, "b", 1, 5)
         enter(lane, "c", 4)
         assert rows(lane.decide(9)) == expected
+
+
+def test_a_batch_does_not_wait_until_a_deadline_cannot_be_met():
+    """It starts ample time before it, not earlier."""
+    lane = OldestLane(OldestPolicy(10, 4, max_queue_delay_ns=100))
+    enter(lane, "a", 0)
+    enter(lane, "b", 1, deadline_ns=60)
+    enter(lane, "c", 2, deadline_ns=50)
+
+    assert lane.decide(2, 20) == WaitUntil(30)
+    assert lane.decide(29, 20) == WaitUntil(30)
+    assert rows(lane.decide(30, 20)) == ["a", "b", "c"]
+
+
+def test_a_far_deadline_does_not_lengthen_the_delay():
+    """The delay ends first."""
+    lane = OldestLane(OldestPolicy(10, 4, max_queue_delay_ns=100))
+    enter(lane, "a", 0, deadline_ns=500)
+
+    assert lane.decide(2, 20) == WaitUntil(100)
+    assert rows(lane.decide(100, 20)) == ["a"]

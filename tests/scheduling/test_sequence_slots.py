@@ -13,23 +13,23 @@ class Step:
 
     discarded = again = once = False
 
-    def __init__(self, at=0, shape_key=None, **flags):
-        self.request = InferRequest("m", {}, **flags)
+    def __init__(self, at=0, shape_key=None, **fields):
+        self.request = InferRequest("m", {}, **fields)
         self.enqueued_ns = at
         self.shape_key = shape_key
 
 
-def enter(lane, key, *, at=0, shape_key=None):
+def enter(lane, key, *, at=0, shape_key=None, **fields):
     """Give a sequence with one request its slot."""
     sequence = LiveSequence(key, 0)
     lane.enter(sequence)
-    send(lane, sequence, at=at, shape_key=shape_key)
+    send(lane, sequence, at=at, shape_key=shape_key, **fields)
     return sequence
 
 
-def send(lane, sequence, *, at=0, shape_key=None):
+def send(lane, sequence, *, at=0, shape_key=None, **fields):
     """Queue a request of a sequence."""
-    sequence.queue.append(Step(at, shape_key))
+    sequence.queue.append(Step(at, shape_key, **fields))
     lane.wake(sequence)
 
 
@@ -101,3 +101,23 @@ def test_a_batch_waits_for_the_part_of_the_slots_the_config_wants(slots, utiliza
         return
     assert decision == WaitUntil(105)
     assert len(lane.decide(105).rows) == ready
+
+
+def test_a_batch_does_not_wait_until_a_deadline_cannot_be_met():
+    """It starts ample time before the earliest one, not earlier."""
+    lane = DirectLane(4, 100, 1.0)
+    for key, deadline_ns in (("a", 0), ("b", 50), ("c", 60)):
+        enter(lane, key, deadline_ns=deadline_ns)
+
+    assert lane.decide(2, 20) == WaitUntil(30)
+    assert lane.decide(29, 20) == WaitUntil(30)
+    assert rows(lane.decide(30, 20)) == ["a", "b", "c"]
+
+
+def test_a_far_deadline_does_not_lengthen_the_delay():
+    """The delay ends first."""
+    lane = DirectLane(4, 100, 1.0)
+    enter(lane, "a", deadline_ns=500)
+
+    assert lane.decide(2, 20) == WaitUntil(100)
+    assert rows(lane.decide(100, 20)) == ["a"]

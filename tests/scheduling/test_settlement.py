@@ -5,10 +5,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from inferd.errors import BackendError, InvalidRequest, QueueFull, QueueTimeout
+from inferd.errors import BackendError, DeadlineExceeded, InvalidRequest, QueueFull, QueueTimeout
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.execution import Execution
-from inferd.scheduling.settlement import failure_reason, record_failure, settle
+from inferd.scheduling.settlement import (
+    failure_reason,
+    record_cancelled,
+    record_failure,
+    settle,
+)
 from inferd.scheduling.statistics import Duration, ModelStatistics
 
 
@@ -79,3 +84,28 @@ async def test_a_request_without_an_arrival_counts_from_the_queue(waiting):
 def test_the_reason_of_a_failure(error, reason):
     """As Triton's ``reason`` label has it."""
     assert failure_reason(error) == reason
+
+
+@pytest.mark.parametrize(
+    ("deadline_ns", "reason"),
+    [(0, "CANCELED"), (60, "REJECTED"), (2_000_060, "REJECTED"), (2_000_061, "CANCELED")],
+)
+async def test_a_request_taken_back_at_its_deadline_counts_as_rejected(
+    waiting, deadline_ns, reason
+):
+    """Whose timer was the first to notice says nothing, and timers may be 2 ms early."""
+    statistics = ModelStatistics()
+    waiting.request.deadline_ns = deadline_ns
+    record_cancelled(statistics, waiting, 60)
+
+    assert statistics.failures[reason] == 1
+    assert statistics.fail == Duration(1, 50)
+
+
+async def test_a_client_that_is_gone_at_its_deadline_is_rejected(waiting):
+    """The queue noticed in the same turn of the loop."""
+    statistics = ModelStatistics()
+    waiting.future.cancel()
+    settle(statistics, waiting, DeadlineExceeded("late"), Execution(60))
+
+    assert (statistics.failures["REJECTED"], statistics.failures["CANCELED"]) == (1, 0)

@@ -3,6 +3,9 @@
 import gc
 import weakref
 
+import hypothesis.strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
 from inferd.scheduling.timeouts import Timeouts
 
 
@@ -92,3 +95,56 @@ def test_places_of_removed_entries_do_not_pile_up():
 
     assert len(timeouts._heap) <= 64
     assert list(timeouts.take_due(10**9)) == ["last"]
+
+
+class _Machine(RuleBasedStateMachine):
+    """Adds, removes and lets time pass at random, beside a list that is sorted."""
+
+    def __init__(self):
+        super().__init__()
+        self.timeouts = Timeouts()
+        self.expected = {}
+        self.added = 0
+        self.now = 0
+
+    @rule(after=st.integers(0, 5))
+    def add(self, after):
+        """An entry gets a time limit."""
+        entry = Entry()
+        self.added += 1
+        self.expected[entry] = (self.now + after, self.added)
+        self.timeouts.add(entry, self.now + after)
+
+    @rule(data=st.data())
+    def remove(self, data):
+        """Any number of entries go, and one that never had a limit."""
+        gone = [entry for entry in self.expected if data.draw(st.booleans())]
+        self.timeouts.remove_all([*gone, Entry()])
+        for entry in gone:
+            del self.expected[entry]
+
+    @rule()
+    def clear(self):
+        """All of them go."""
+        self.timeouts.clear()
+        self.expected.clear()
+
+    @rule(step=st.integers(0, 3))
+    def take_due(self, step):
+        """Time passes."""
+        self.now += step
+        in_order = sorted(self.expected, key=self.expected.__getitem__)
+        due = [entry for entry in in_order if self.expected[entry][0] <= self.now]
+        assert self.timeouts.take_due(self.now) == due
+        for entry in due:
+            del self.expected[entry]
+
+    @invariant()
+    def count(self):
+        """The number of entries and the next time are those of the list."""
+        assert len(self.timeouts) == len(self.expected)
+        next_ns = min((at_ns for at_ns, _ in self.expected.values()), default=None)
+        assert self.timeouts.next_ns() == next_ns
+
+
+test_it_is_a_sorted_list = _Machine.TestCase

@@ -6,6 +6,7 @@ generated or ours, run on it unchanged.
 """
 
 import asyncio
+import time
 from typing import Any, Final
 
 from grpclib.const import Handler, Status
@@ -48,6 +49,7 @@ class Call:
     Attributes:
         metadata: What the client sent beside the messages.
         timeout_seconds: How long the client waits; ``None`` is for ever.
+        deadline_ns: Until when it waits, monotonic; 0 is for ever.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Call:
     ) -> None:
         self.metadata: MultiDict[str | bytes] = MultiDict()
         self.timeout_seconds: float | None = None
+        self.deadline_ns = 0
         self._stream = stream
         self._headers = headers
         self._codec = codec
@@ -70,6 +73,8 @@ class Call:
         """
         self._method = method
         self.timeout_seconds = _timeout(self._headers)
+        if self.timeout_seconds is not None:
+            self.deadline_ns = time.monotonic_ns() + int(self.timeout_seconds * 1e9)
         self.metadata = _metadata(self._headers)
 
     async def recv_message(self) -> Any:

@@ -12,6 +12,7 @@ from grpclib.const import Status
 from inferd.errors import (
     AlreadyExists,
     BackendError,
+    DeadlineExceeded,
     DecoupledModel,
     InferdError,
     InvalidRequest,
@@ -37,6 +38,7 @@ STATUS: Final[dict[type[InferdError], Status]] = {
     NotFound: Status.NOT_FOUND,
     AlreadyExists: Status.ALREADY_EXISTS,
     Unavailable: Status.UNAVAILABLE,
+    DeadlineExceeded: Status.DEADLINE_EXCEEDED,
     RequestCancelled: Status.CANCELLED,
     LoadFailed: Status.INVALID_ARGUMENT,
     PollFailed: Status.INTERNAL,

@@ -56,6 +56,7 @@ class InferenceService(pb.GrpcInferenceServiceBase):
         received_ns = time.monotonic_ns()
         request = to_request(message)
         request.received_ns = received_ns
+        request.deadline_ns = call.deadline_ns
         try:
             response = await self._dataplane.infer(request)
         except DecoupledModel:

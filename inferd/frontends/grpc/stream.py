@@ -127,6 +127,7 @@ class InferStream:
     async def _answer(self, message: RequestMessage, received_ns: int) -> InferResponse:
         request = to_request(message)
         request.received_ns = received_ns
+        request.deadline_ns = self._call.deadline_ns
         return await self._answers.infer(request)
 
     async def _stream(self, message: RequestMessage, received_ns: int) -> None:
@@ -134,6 +135,7 @@ class InferStream:
         try:
             request = to_request(message)
             request.received_ns = received_ns
+            request.deadline_ns = self._call.deadline_ns
             replies = self._answers.stream(request)
             try:
                 await self._pass_on(message, replies)

@@ -14,8 +14,14 @@ from aiohttp import web
 from multidict import istr
 
 from inferd.dataplane import DataPlane
-from inferd.errors import DecoupledModel, InvalidRequest, MalformedDocument, UnsupportedFeature
-from inferd.frontends.http import bodies, compression, streaming
+from inferd.errors import (
+    DeadlineExceeded,
+    DecoupledModel,
+    InvalidRequest,
+    MalformedDocument,
+    UnsupportedFeature,
+)
+from inferd.frontends.http import bodies, compression, deadlines, streaming
 from inferd.frontends.http.routes import Route
 from inferd.protocol import binary_extension
 from inferd.protocol.infer_json import (
@@ -75,14 +81,30 @@ class InferEndpoint:
         if streamed is not None:
             return await streaming.respond(request, self._stream(decoded.request), streamed)
         try:
-            response = await self._infer(decoded.request)
+            if decoded.request.deadline_ns:
+                response = await self._infer_in_time(decoded.request)
+            else:
+                response = await self._infer(decoded.request)
         except DecoupledModel:
             raise UnsupportedFeature(_DECOUPLED) from None
         encoded = await _encode(response, decoded)
         return await _send(request, encoded)
 
+    async def _infer_in_time(self, request: InferRequest) -> InferResponse:
+        """Take the request back at its deadline, as gRPC does."""
+        left_s = (request.deadline_ns - time.monotonic_ns()) / 1e9
+        try:
+            async with asyncio.timeout(left_s) as clock:
+                return await self._infer(request)
+        except TimeoutError:
+            if clock.expired():
+                raise DeadlineExceeded("Deadline Exceeded") from None
+            raise
+
     async def _receive(self, request: web.BaseRequest, route: Route) -> DecodedRequest:
         headers = request.headers
+        timeout_ms = deadlines.timeout_ms(headers)
+        deadline_ns = time.monotonic_ns() + timeout_ms * 1_000_000 if timeout_ms else 0
         compressed = compression.is_compressed(headers.get(_CONTENT_ENCODING))
         body = await bodies.read(request, self._max_input_size)
         if compressed:
@@ -98,6 +120,7 @@ class InferEndpoint:
             document = await bodies.parse_json(view[:length])
             decoded = self._decode(document, view[length:], route)
         decoded.request.received_ns = received_ns
+        decoded.request.deadline_ns = deadline_ns
         return decoded
 
     def _decode_bytes(self, body: memoryview, length: int, route: Route) -> DecodedRequest:

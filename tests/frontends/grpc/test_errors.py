@@ -17,6 +17,7 @@ TABLE = {
     errors.ModelNotReady: Status.UNAVAILABLE,
     errors.QueueFull: Status.UNAVAILABLE,
     errors.QueueTimeout: Status.UNAVAILABLE,
+    errors.DeadlineExceeded: Status.DEADLINE_EXCEEDED,
     errors.ShuttingDown: Status.UNAVAILABLE,
     errors.RequestCancelled: Status.CANCELLED,
     errors.LoadFailed: Status.INVALID_ARGUMENT,

@@ -1,5 +1,7 @@
 """What a client gets from each RPC."""
 
+import time
+
 import pytest
 from grpclib.client import UnaryUnaryMethod
 from grpclib.const import Status
@@ -31,6 +33,19 @@ async def test_a_request_is_stamped_on_arrival(client, dataplane):
     """The data plane is told when the request was complete."""
     await client.infer("echo")
     assert dataplane.requests[0].received_ns > 0
+
+
+@pytest.mark.parametrize("deadline", [None, 60])
+async def test_a_deadline_reaches_the_data_plane(client, dataplane, deadline):
+    """The client's timeout, counted from the start of the call; 0 when there is none."""
+    before_ns = time.monotonic_ns()
+    await client.infer("echo", deadline=deadline)
+    found_ns = dataplane.requests[0].deadline_ns
+    if deadline is None:
+        assert found_ns == 0
+    else:
+        # The client sends what is left of its time.
+        assert before_ns < found_ns <= time.monotonic_ns() + deadline * 10**9
 
 
 async def test_the_version_asked_for_is_passed_on(client, dataplane):

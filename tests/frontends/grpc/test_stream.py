@@ -27,6 +27,19 @@ async def test_each_request_is_answered_in_order(client):
     assert [reply.raw_output_contents[0][0] for reply in replies] == list(range(20))
 
 
+@pytest.mark.parametrize("seconds", [None, 60])
+async def test_the_deadline_of_the_stream_is_that_of_its_requests(client, dataplane, seconds):
+    """Each request is told; 0 when there is none."""
+    async with client.stream(timeout=seconds) as stream:
+        await stream.send_message(client.request("echo"))
+        await stream.send_message(client.request("echo"))
+        await stream.end()
+        assert len([reply async for reply in stream]) == 2
+    first, second = (request.deadline_ns for request in dataplane.requests)
+    assert first == second
+    assert bool(first) is (seconds is not None)
+
+
 async def test_every_answer_is_marked_final(client):
     """Each answer has the parameter triton_final_response, true."""
     [reply] = await exchange(client, client.request("echo"))

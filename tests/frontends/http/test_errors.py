@@ -25,6 +25,7 @@ def _made(kind):
         (errors.ModelNotReady, 503),
         (errors.QueueFull, 503),
         (errors.QueueTimeout, 503),
+        (errors.DeadlineExceeded, 504),
         (errors.ShuttingDown, 503),
         (errors.RequestCancelled, 400),
         (errors.LoadFailed, 400),

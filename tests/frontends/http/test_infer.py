@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import io
 import json
+import time
 import zlib
 
 import numpy as np
@@ -294,3 +295,44 @@ async def test_a_client_that_leaves_during_a_large_answer(connect, http, datapla
     dataplane.outputs = None
     async with http.post(_URL, json=_json([1])) as response:
         assert response.status == 200
+
+
+async def test_without_a_header_there_is_no_deadline(http, dataplane):
+    """The data plane is told so."""
+    async with http.post(_URL, json=_json([1])) as response:
+        assert response.status == 200
+    assert dataplane.requests[0].deadline_ns == 0
+
+
+async def test_a_deadline_reaches_the_data_plane(http, dataplane):
+    """Counted from the arrival of the headers."""
+    before_ns = time.monotonic_ns()
+    async with http.post(_URL, json=_json([1]), headers={"inferd-timeout-ms": "60000"}) as response:
+        assert response.status == 200
+    waited_ns = dataplane.requests[0].deadline_ns - 60_000_000_000
+    assert before_ns <= waited_ns <= dataplane.requests[0].received_ns
+
+
+async def test_the_answer_does_not_come_after_the_deadline(http, dataplane):
+    """It is an error then, and the request is taken back."""
+    dataplane.gate = asyncio.Event()
+    async with http.post(_URL, json=_json([1]), headers={"inferd-timeout-ms": "20"}) as response:
+        assert response.status == 504
+        assert await response.json() == {"error": "Deadline Exceeded"}
+    await asyncio.wait_for(dataplane.cancelled.wait(), 10)
+
+
+async def test_a_timeout_of_the_model_is_not_the_clients(http, dataplane):
+    """Its own clock has not run out."""
+    dataplane.failure = TimeoutError("of a framework")
+    async with http.post(_URL, json=_json([1]), headers={"inferd-timeout-ms": "60000"}) as response:
+        assert response.status == 500
+
+
+async def test_a_header_that_is_no_number_is_refused(http):
+    """The connection goes on."""
+    for _ in range(2):
+        headers = {"inferd-timeout-ms": "soon"}
+        async with http.post(_URL, json=_json([1]), headers=headers) as response:
+            assert response.status == 400
+            assert "inferd-timeout-ms 'soon'" in (await response.json())["error"]
