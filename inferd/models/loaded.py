@@ -15,17 +15,21 @@ from inferd.backend import Model
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.signature import Signature
 from inferd.scheduling.holds import Holds
+from inferd.scheduling.snapshot import SchedulerSnapshot
 from inferd.scheduling.statistics import ModelStatistics
 
 _GENERATIONS = itertools.count(1)
 
 
 class Scheduling(Protocol):
-    """What a scheduler offers: three verbs and a count."""
+    """What a scheduler offers: three verbs, a count and a look inside."""
 
     @property
     def inflight(self) -> int:
         """Requests accepted and not yet answered."""
+
+    def snapshot(self) -> SchedulerSnapshot:
+        """Return what it looks like now."""
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """Answer a checked request."""

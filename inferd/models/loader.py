@@ -270,7 +270,10 @@ def activate(built: Built, find: FindLoaded) -> LoadedVersion:
     """
     config = built.prepared.config
     signature = Signature.from_config(config)
-    statistics = ModelStatistics(load_ns=built.load_ns)
+    batches = config.dynamic_batching is not None or config.sequence_batching is not None
+    statistics = ModelStatistics(
+        load_ns=built.load_ns, combines=batches and config.max_batch_size > 1
+    )
     scheduler = _scheduler(built, signature, statistics, find)
     if built.prepared.cache is not None:
         scheduler = with_cache(

@@ -17,6 +17,7 @@ from inferd.protocol.signature import Signature
 from inferd.scheduling.ensemble import EnsemblePlan, EnsembleRun, Step
 from inferd.scheduling.holds import Holds
 from inferd.scheduling.settlement import failure_reason
+from inferd.scheduling.snapshot import EnsembleStep, SchedulerSnapshot
 from inferd.scheduling.statistics import ModelStatistics
 
 
@@ -56,6 +57,9 @@ class EnsembleScheduler:
         version: The ensemble's version.
         find: Looks up the model of a step when a request comes.
         statistics: Where requests are counted; the models count their own executions.
+
+    Attributes:
+        in_steps: How many requests are in each step now.
     """
 
     def __init__(
@@ -67,11 +71,20 @@ class EnsembleScheduler:
         self._statistics = statistics
         self._accepting = True
         self._holds = Holds()
+        self.in_steps = [0] * len(plan.steps)
 
     @property
     def inflight(self) -> int:
         """Requests accepted and not yet answered."""
         return self._holds.count
+
+    def snapshot(self) -> SchedulerSnapshot:
+        """Return how many requests are under way, and in which steps."""
+        steps = [
+            EnsembleStep(step.model_name, requests)
+            for step, requests in zip(self._plan.steps, self.in_steps, strict=True)
+        ]
+        return SchedulerSnapshot(self.inflight, steps=steps)
 
     def reserve(self) -> "Reservation":
         """
@@ -143,7 +156,9 @@ class EnsembleScheduler:
         held = reservation if reservation is not None else Reservation(self, plan, self._find)
         try:
             run = EnsembleRun(plan, request)
-            await _Execution(request, run, held).all(run.start(), chain=plan.is_chain)
+            await _Execution(request, run, held, self.in_steps).all(
+                run.start(), chain=plan.is_chain
+            )
             return InferResponse(plan.name, self._version, run.outputs(), id=request.id)
         finally:
             if reservation is None:
@@ -205,9 +220,12 @@ class Reservation:
 class _Execution:
     """The steps of one request, executed."""
 
-    __slots__ = ("_held", "_request", "_run")
+    __slots__ = ("_held", "_in_steps", "_request", "_run")
 
-    def __init__(self, request: InferRequest, run: EnsembleRun, held: Reservation) -> None:
+    def __init__(
+        self, request: InferRequest, run: EnsembleRun, held: Reservation, in_steps: list[int]
+    ) -> None:
+        self._in_steps = in_steps
         self._request = request
         self._run = run
         self._held = held
@@ -252,6 +270,10 @@ class _Execution:
             received_ns=time.monotonic_ns(),
         )
         model.signature.check(request)
-        response = await (model.scheduler if nested is None else nested).infer(request)
+        self._in_steps[step.index] += 1
+        try:
+            response = await (model.scheduler if nested is None else nested).infer(request)
+        finally:
+            self._in_steps[step.index] -= 1
         rows = request.batch_size if model.signature.batches else 0
         return self._run.complete(step, response.outputs, rows)

@@ -16,12 +16,14 @@ from inferd.backend import Instance
 from inferd.errors import QueueFull, QueueTimeout, ShuttingDown
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.assembly import Assembler
-from inferd.scheduling.batcher import Batcher, Dispatch, WaitUntil
+from inferd.scheduling.batcher import Batcher, CloseReason, Dispatch, WaitUntil
 from inferd.scheduling.execution import Answer, Execution, execute
+from inferd.scheduling.history import BatchHistory, count_failed
 from inferd.scheduling.instances import InstancePool, Seat
 from inferd.scheduling.ordering import ArrivalOrder
 from inferd.scheduling.policy import BatchPolicy
 from inferd.scheduling.settlement import record_failure, settle
+from inferd.scheduling.snapshot import InstanceState, SchedulerSnapshot
 from inferd.scheduling.statistics import ModelStatistics
 
 INLINE_BUDGET_NS: Final = 1_000_000
@@ -87,6 +89,7 @@ class Scheduler:
         self._assembler = assembler
         self._statistics = statistics
         self._pool = InstancePool(instances, name=name)
+        self._history = BatchHistory(statistics.batch_closes)
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None
         self._accepting = True
@@ -102,6 +105,17 @@ class Scheduler:
     def runs_inline(self) -> bool:
         """Whether the model is fast enough to run on the event loop."""
         return self._pool.inline.inline
+
+    def snapshot(self) -> SchedulerSnapshot:
+        """Return what waits, what executes and what was executed."""
+        now_ns = time.monotonic_ns()
+        return SchedulerSnapshot(
+            self.inflight,
+            levels=self._batcher.levels(now_ns),
+            instances=[InstanceState(seat.busy) for seat in self._pool.seats],
+            inline=self.runs_inline,
+            batches=self._history.snapshot(now_ns, time.time_ns()),
+        )
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """
@@ -190,7 +204,7 @@ class Scheduler:
         while (seat := self._pool.take()) is not None:
             decision = self._batcher.decide(now_ns)
             if isinstance(decision, Dispatch):
-                self._start(seat, decision.entries)
+                self._start(seat, decision.entries, decision.reason)
                 now_ns = time.monotonic_ns()
                 if self._times_out:
                     self._reject_expired(now_ns)
@@ -223,25 +237,30 @@ class Scheduler:
             self._conclude(pending, QueueTimeout("Request timeout expired"), Execution(now_ns))
         self._note_idle()
 
-    def _start(self, seat: Seat, batch: list[Pending]) -> None:
+    def _start(self, seat: Seat, batch: list[Pending], reason: CloseReason) -> None:
         statistics = self._statistics
         statistics.pending -= len(batch)
         statistics.last_inference_ms = time.time_ns() // 1_000_000
         requests = [pending.request for pending in batch]
         if self._pool.inline.inline:
-            self._finish(seat, batch, execute(seat.instance, self._assembler, requests))
+            self._finish(seat, batch, reason, execute(seat.instance, self._assembler, requests))
             return
+        self._history.begin(seat.index, reason, _rows(batch), len(batch), time.monotonic_ns())
         seat.thread.run(
             partial(execute, seat.instance, self._assembler, requests),
-            partial(self._finish_and_pump, seat, batch),
+            partial(self._finish_and_pump, seat, batch, reason),
         )
 
-    def _finish_and_pump(self, seat: Seat, batch: list[Pending], done: Execution) -> None:
-        self._finish(seat, batch, done)
+    def _finish_and_pump(
+        self, seat: Seat, batch: list[Pending], reason: CloseReason, done: Execution
+    ) -> None:
+        self._finish(seat, batch, reason, done)
         if len(self._batcher):
             self._pump()
 
-    def _finish(self, seat: Seat, batch: list[Pending], done: Execution) -> None:
+    def _finish(
+        self, seat: Seat, batch: list[Pending], reason: CloseReason, done: Execution
+    ) -> None:
         self._pool.give_back(seat)
         infer_ns = done.executed_ns - done.gathered_ns
         self._pool.inline.observe(infer_ns)
@@ -252,6 +271,8 @@ class Scheduler:
                 infer_ns,
                 done.end_ns - done.executed_ns,
             )
+        size, failed = done.size or _rows(batch), count_failed(done.answers)
+        self._history.end(seat.index, reason, size, batch, failed, done)
         for pending, answer in zip(batch, done.answers, strict=True):
             self._conclude(pending, answer, done)
         self._note_idle()
@@ -270,3 +291,7 @@ class Scheduler:
     def _note_idle(self) -> None:
         if not self._pool.busy and not len(self._batcher):
             self._idle.set()
+
+
+def _rows(batch: Sequence[Pending]) -> int:
+    return sum([pending.rows or 1 for pending in batch])

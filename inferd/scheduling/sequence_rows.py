@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy.typing as npt
 
 from inferd.protocol.messages import InferRequest
-from inferd.scheduling.batcher import Idle, WaitUntil
+from inferd.scheduling.batcher import CloseReason, Idle, WaitUntil
 
 Key = int | str
 Array = npt.NDArray[Any]
@@ -156,6 +156,7 @@ class Execute(Generic[E]):
     """Execute these rows as one batch, now."""
 
     rows: list[Row[E]]
+    reason: CloseReason = "idle"
 
 
 class Lane(Protocol[E]):
@@ -164,6 +165,10 @@ class Lane(Protocol[E]):
     @property
     def room(self) -> int:
         """How many more sequences it takes."""
+
+    @property
+    def used(self) -> int:
+        """How many sequences have a place."""
 
     def enter(self, sequence: LiveSequence[E]) -> None:
         """Give a sequence its place."""

@@ -17,11 +17,13 @@ from inferd.errors import QueueTimeout, ShuttingDown
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.batcher import WaitUntil
 from inferd.scheduling.execution import Execution, execute
+from inferd.scheduling.history import BatchHistory, count_failed
 from inferd.scheduling.instances import InstancePool, Seat
 from inferd.scheduling.sequence_assembly import SequenceAssembler
-from inferd.scheduling.sequence_rows import Execute, Row
+from inferd.scheduling.sequence_rows import Execute
 from inferd.scheduling.sequences import EXPIRED, SequenceTable
 from inferd.scheduling.settlement import record_failure, settle
+from inferd.scheduling.snapshot import InstanceState, QueueLevel, SchedulerSnapshot, Sequences
 from inferd.scheduling.statistics import ModelStatistics
 
 logger = logging.getLogger(__name__)
@@ -77,6 +79,7 @@ class SequenceScheduler:
         self._statistics = statistics
         self._name = name
         self._pool = InstancePool(instances, name=name)
+        self._history = BatchHistory(statistics.batch_closes)
         self._pumping = False
         self._pump_timer: asyncio.TimerHandle | None = None
         self._expiry_timer: asyncio.TimerHandle | None = None
@@ -93,6 +96,27 @@ class SequenceScheduler:
     def runs_inline(self) -> bool:
         """Whether the model is fast enough to run on the event loop."""
         return self._pool.inline.inline
+
+    def snapshot(self) -> SchedulerSnapshot:
+        """Return what waits, what executes, what was executed, and the live sequences."""
+        now_ns, table = time.monotonic_ns(), self._table
+        oldest_ns = table.oldest_ns()
+        levels = (
+            []
+            if oldest_ns is None
+            else [QueueLevel(1, table.queued, 0, (now_ns - oldest_ns) // 1000)]
+        )
+        return SchedulerSnapshot(
+            self.inflight,
+            levels=levels,
+            instances=[
+                InstanceState(seat.busy, used)
+                for seat, used in zip(self._pool.seats, table.lanes_used, strict=True)
+            ],
+            inline=self.runs_inline,
+            batches=self._history.snapshot(now_ns, time.time_ns()),
+            sequences=Sequences(len(table), table.backlog),
+        )
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """
@@ -208,34 +232,38 @@ class SequenceScheduler:
             if not isinstance(decision, Execute):
                 self._pool.give_back(seat)
                 return decision.at_ns if isinstance(decision, WaitUntil) else None
-            self._start(seat, decision.rows)
+            self._start(seat, decision)
             now_ns = time.monotonic_ns()
             if now_ns >= yield_ns:
                 self._pump_soon()
                 return None
         return None
 
-    def _start(self, seat: Seat, rows: list[Row[Step]]) -> None:
+    def _start(self, seat: Seat, decision: Execute[Step]) -> None:
+        rows, reason = decision.rows, decision.reason
+        ready = sum(row.ready for row in rows)
         for row in rows:
             row.entry.queued = False
-        self._statistics.pending -= sum(row.ready for row in rows)
+        self._statistics.pending -= ready
         self._statistics.last_inference_ms = time.time_ns() // 1_000_000
         bound = self._assembler.bind(rows)
         if self._pool.inline.inline:
-            self._finish(seat, rows, execute(seat.instance, bound, bound.requests))
+            self._finish(seat, decision, execute(seat.instance, bound, bound.requests))
             return
+        self._history.begin(seat.index, reason, len(rows), ready, time.monotonic_ns())
         seat.thread.run(
             partial(execute, seat.instance, bound, bound.requests),
-            partial(self._finish_and_pump, seat, rows),
+            partial(self._finish_and_pump, seat, decision),
         )
 
-    def _finish_and_pump(self, seat: Seat, rows: list[Row[Step]], done: Execution) -> None:
-        self._finish(seat, rows, done)
+    def _finish_and_pump(self, seat: Seat, decision: Execute[Step], done: Execution) -> None:
+        self._finish(seat, decision, done)
         if self._table.queued:
             # Not at once: a client that waits for this answer gets its next request in.
             self._pump_soon()
 
-    def _finish(self, seat: Seat, rows: list[Row[Step]], done: Execution) -> None:
+    def _finish(self, seat: Seat, decision: Execute[Step], done: Execution) -> None:
+        rows = decision.rows
         self._pool.give_back(seat)
         infer_ns = done.executed_ns - done.gathered_ns
         self._pool.inline.observe(infer_ns)
@@ -246,11 +274,21 @@ class SequenceScheduler:
                 infer_ns,
                 done.end_ns - done.executed_ns,
             )
+        self._remember(seat, decision, done)
         for row, answer in zip(rows, done.answers, strict=True):
             if row.ready:
                 settle(self._statistics, row.entry, answer, done)
         self._table.finish(rows, done.end_ns)
         self._note_idle()
+
+    def _remember(self, seat: Seat, decision: Execute[Step], done: Execution) -> None:
+        """Note what came of a batch; rows that only fill a slot are part of its size."""
+        rows = decision.rows
+        failed = count_failed(
+            answer for row, answer in zip(rows, done.answers, strict=True) if row.ready
+        )
+        batch = [row.entry for row in rows if row.ready]
+        self._history.end(seat.index, decision.reason, len(rows), batch, failed, done)
 
     def _note_idle(self) -> None:
         if not self.inflight:

@@ -62,6 +62,8 @@ class ModelStatistics:
             them up and keeping the answer took.
         cache_hit_us: Sum of the hits' times, each truncated to microseconds; likewise
             ``cache_miss_us``.
+        combines: Whether requests may be put together.
+        batch_closes: Why executed batches closed -> how many.
     """
 
     last_inference_ms: int = 0
@@ -87,6 +89,8 @@ class ModelStatistics:
     cache_miss: Duration = field(default_factory=Duration)
     cache_hit_us: int = 0
     cache_miss_us: int = 0
+    combines: bool = False
+    batch_closes: dict[str, int] = field(default_factory=dict)
 
     def record_success(
         self, total_ns: int, queue_ns: int, input_ns: int, infer_ns: int, output_ns: int

@@ -2,7 +2,8 @@
 The table of metrics: every name Triton has that our statistics can feed, and how each is read.
 
 Names, kinds and help texts are Triton's, because dashboards, alerts and autoscalers are
-written against them. Each row says how to read its number from a model version's
+written against them; what Triton does not have is called ``inferd_...``. Each row says how
+to read its number from a model version's
 :class:`~inferd.scheduling.statistics.ModelStatistics` or from the host when somebody
 scrapes; counting itself is the scheduler's integer additions.
 
@@ -172,6 +173,13 @@ MODEL_INSTRUMENTS: Final = (
         "gauge",
         "Model load time in seconds",
         lambda s: s.load_ns / 1e9,
+    ),
+    ModelInstrument(
+        "inferd_batch_close",
+        "counter",
+        "Number of batches executed, by the reason each took no more requests",
+        lambda s: s.batch_closes if s.combines else None,
+        label="reason",
     ),
 )
 """The metrics of one model version, in the order they are written."""
