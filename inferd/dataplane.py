@@ -25,6 +25,7 @@ from inferd.models.loaded import LoadedVersion
 from inferd.models.model_config import copy
 from inferd.models.records import ModelRecord
 from inferd.models.registry import ModelRegistry
+from inferd.models.scheduler_report import SchedulerReport, report
 from inferd.models.statistics import to_message
 from inferd.models.validation import validate_model_name
 from inferd.protocol.classification import classify
@@ -178,6 +179,14 @@ class DataPlane:
         if not chosen:
             raise InvalidRequest(f"requested model version is not available for model '{name}'")
         return [to_message(one.name, one.version, one.statistics) for one in chosen]
+
+    def scheduler_report(self, name: str, version: str) -> SchedulerReport:
+        """
+        Return what a version's scheduler does now and did last.
+
+        An empty version means the newest that serves; raises as :meth:`model_metadata` does.
+        """
+        return report(self._registry.lookup(name, version))
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """

@@ -279,3 +279,28 @@ class TestControl:
 
         assert {one.state for one in plane.repository_index(False)} <= {"UNLOADING", "UNAVAILABLE"}
         assert not plane.is_model_ready("m", "")
+
+
+class TestScheduler:
+    """What the schedulers say."""
+
+    async def test_the_newest_version_answers_unless_one_is_named(self, plane):
+        """With what it has executed."""
+        await plane.infer(ask(1, 2, 3))
+        newest, first = plane.scheduler_report("m", ""), plane.scheduler_report("m", "1")
+
+        assert (newest.model, newest.version, newest.kind) == ("m", 2, "default")
+        assert len(newest.snapshot.batches.recent) == 1
+        assert (first.version, first.snapshot.batches.recent) == (1, [])
+
+    @pytest.mark.parametrize(("name", "version"), [("no", ""), ("m", "9")])
+    async def test_what_nobody_knows_has_no_scheduler(self, plane, name, version):
+        """As for every endpoint of a model."""
+        with pytest.raises(NotFound):
+            plane.scheduler_report(name, version)
+
+    async def test_what_does_not_serve_is_unavailable(self, plane):
+        """After an unload."""
+        await plane.unload_model("m")
+        with pytest.raises((NotFound, Unavailable)):
+            plane.scheduler_report("m", "")

@@ -16,6 +16,7 @@ from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.signature import Signature
 from inferd.scheduling.holds import Holds
 from inferd.scheduling.replies import ReplySource
+from inferd.scheduling.snapshot import SchedulerSnapshot
 from inferd.scheduling.statistics import ModelStatistics
 
 
@@ -29,11 +30,14 @@ _GENERATIONS = itertools.count(1)
 
 
 class Scheduling(Protocol):
-    """What a scheduler offers: how to be answered, how to end it, and a count."""
+    """What a scheduler offers: how to be answered, how to end it, a count and a look inside."""
 
     @property
     def inflight(self) -> int:
         """Requests accepted and not yet answered."""
+
+    def snapshot(self) -> SchedulerSnapshot:
+        """Return what it looks like now."""
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """Answer a checked request."""

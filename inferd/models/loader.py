@@ -299,7 +299,10 @@ def activate(built: Built, find: FindLoaded) -> LoadedVersion:
     """
     config = built.prepared.config
     signature = Signature.from_config(config)
-    statistics = ModelStatistics(load_ns=built.load_ns)
+    batches = config.dynamic_batching is not None or config.sequence_batching is not None
+    statistics = ModelStatistics(
+        load_ns=built.load_ns, combines=batches and config.max_batch_size > 1
+    )
     if config.ensemble_scheduling is None:
         statistics.inline = inline_policy(execution_place(config))
     scheduler = _scheduler(built, signature, statistics, find)

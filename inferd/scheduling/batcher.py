@@ -12,6 +12,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 from inferd.scheduling.policy import BatchPolicy
 from inferd.scheduling.queue import FifoQueue, Full, PriorityQueue, Waiting
+from inferd.scheduling.snapshot import QueueLevel
 from inferd.scheduling.timeouts import Timeouts
 
 
@@ -30,11 +31,12 @@ class Entry(Waiting, Protocol):
 
 E = TypeVar("E", bound=Entry)
 
-CloseReason = Literal["full", "preferred", "delay", "idle", "shape", "deadline"]
+CloseReason = Literal["full", "preferred", "delay", "idle", "shape", "deadline", "order"]
 """
 Why a batch took no more requests: it held what the model takes; it had a preferred size; its
 oldest request had waited for the queue delay; an instance was idle and nothing else waited;
-the next request has another shape; a request's deadline left no time to wait for others.
+the next request has another shape; a request's deadline left no time to wait for others; the
+next request of another sequence may not overtake one that waits.
 """
 
 
@@ -135,6 +137,10 @@ class Batcher(Generic[E]):
     def next_timeout_ns(self) -> int | None:
         """Return when ``expire`` must be called next, or ``None`` when nothing can time out."""
         return self._queue.next_timeout_ns()
+
+    def levels(self, now_ns: int) -> list[QueueLevel]:
+        """Return what waits, by priority level."""
+        return self._queue.levels(now_ns)
 
     def decide(self, now_ns: int, ample_ns: int = 0) -> Dispatch[E] | WaitUntil | Idle:
         """

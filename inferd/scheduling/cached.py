@@ -18,6 +18,7 @@ from inferd.scheduling.cache import ResponseCache
 from inferd.scheduling.kept_response import KeptResponse, digest, kept_bytes, nbytes
 from inferd.scheduling.replies import ReplySource
 from inferd.scheduling.settlement import failure_reason
+from inferd.scheduling.snapshot import SchedulerSnapshot
 from inferd.scheduling.statistics import ModelStatistics
 
 LARGE_BYTES: Final = 1 << 20
@@ -30,6 +31,9 @@ class Inner(Protocol):
     @property
     def inflight(self) -> int:
         """Requests accepted and not yet answered."""
+
+    def snapshot(self) -> SchedulerSnapshot:
+        """Return what it looks like now."""
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """Answer a checked request."""
@@ -95,6 +99,10 @@ class CachedScheduler:
     def inflight(self) -> int:
         """Requests queued plus batches executing."""
         return self._inner.inflight
+
+    def snapshot(self) -> SchedulerSnapshot:
+        """Return what the scheduler inside looks like now; answers from the cache pass it by."""
+        return self._inner.snapshot()
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """

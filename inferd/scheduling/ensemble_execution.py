@@ -65,11 +65,15 @@ class EnsembleExecution:
         request: The ensemble's request.
         run: How far it is.
         held: The models to ask.
+        in_steps: Step -> how many requests are in it; kept up to date.
     """
 
-    __slots__ = ("_held", "_request", "_run")
+    __slots__ = ("_held", "_in_steps", "_request", "_run")
 
-    def __init__(self, request: InferRequest, run: EnsembleRun, held: HeldModels) -> None:
+    def __init__(
+        self, request: InferRequest, run: EnsembleRun, held: HeldModels, in_steps: list[int]
+    ) -> None:
+        self._in_steps = in_steps
         self._request = request
         self._run = run
         self._held = held
@@ -97,7 +101,11 @@ class EnsembleExecution:
         if self._held.models[step.index].decoupled:
             raise ModelNotReady(f"model '{step.model_name}' was loaded again and is decoupled now")
         request = self._request_of(step)
-        response = await self._held.answering(step).infer(request)
+        self._in_steps[step.index] += 1
+        try:
+            response = await self._held.answering(step).infer(request)
+        finally:
+            self._in_steps[step.index] -= 1
         return self._run.complete(step, response.outputs, self._rows(step, request))
 
     def _request_of(self, step: Step) -> InferRequest:
@@ -135,8 +143,10 @@ class _Level(EnsembleExecution):
 
     __slots__ = ("opened",)
 
-    def __init__(self, request: InferRequest, run: EnsembleRun, held: HeldModels) -> None:
-        super().__init__(request, run, held)
+    def __init__(
+        self, request: InferRequest, run: EnsembleRun, held: HeldModels, in_steps: list[int]
+    ) -> None:
+        super().__init__(request, run, held, in_steps)
         self.opened: tuple[Step, ReplySource, int] | None = None
 
     async def _execute(self, step: Step) -> list[Step]:
@@ -144,7 +154,15 @@ class _Level(EnsembleExecution):
             return await super()._execute(step)
         request = self._request_of(step)
         self.opened = step, self._held.answering(step).stream(request), self._rows(step, request)
+        self._in_steps[step.index] += 1
         return []
+
+    def close(self) -> None:
+        """Want no more replies of the decoupled step."""
+        if self.opened is not None:
+            step, replies, _ = self.opened
+            self._in_steps[step.index] -= 1
+            replies.close()
 
 
 class StreamedExecution:
@@ -156,13 +174,20 @@ class StreamedExecution:
         version: The ensemble's version, for the responses.
         request: The checked request.
         held: The models to ask.
+        in_steps: Step -> how many requests are in it; kept up to date.
     """
 
-    __slots__ = ("_held", "_plan", "_request", "_version")
+    __slots__ = ("_held", "_in_steps", "_plan", "_request", "_version")
 
     def __init__(
-        self, plan: EnsemblePlan, version: str, request: InferRequest, held: HeldModels
+        self,
+        plan: EnsemblePlan,
+        version: str,
+        request: InferRequest,
+        held: HeldModels,
+        in_steps: list[int],
     ) -> None:
+        self._in_steps = in_steps
         self._plan = plan
         self._version = version
         self._request = request
@@ -179,7 +204,7 @@ class StreamedExecution:
         await self._flow(run, run.start(), emit)
 
     async def _flow(self, run: EnsembleRun, ready: Sequence[Step], emit: Emit) -> None:
-        level = _Level(self._request, run, self._held)
+        level = _Level(self._request, run, self._held, self._in_steps)
         try:
             await level.all(ready, chain=False)
             if level.opened is None:
@@ -187,8 +212,7 @@ class StreamedExecution:
             else:
                 await self._branch(run, *level.opened, emit)
         finally:
-            if level.opened is not None:
-                level.opened[1].close()
+            level.close()
 
     def _response(self, run: EnsembleRun) -> InferResponse:
         return InferResponse(self._plan.name, self._version, run.outputs(), id=self._request.id)

@@ -26,6 +26,7 @@ from inferd.scheduling.execution import failure_of
 from inferd.scheduling.holds import Holds
 from inferd.scheduling.replies import Reply, ReplySource
 from inferd.scheduling.settlement import failure_reason
+from inferd.scheduling.snapshot import EnsembleStep, SchedulerSnapshot
 from inferd.scheduling.statistics import ModelStatistics
 
 
@@ -72,6 +73,9 @@ class EnsembleScheduler:
         version: The ensemble's version.
         find: Looks up the model of a step when a request comes.
         statistics: Where requests are counted; the models count their own executions.
+
+    Attributes:
+        in_steps: How many requests are in each step now.
     """
 
     def __init__(
@@ -83,11 +87,20 @@ class EnsembleScheduler:
         self._statistics = statistics
         self._accepting = True
         self._holds = Holds()
+        self.in_steps = [0] * len(plan.steps)
 
     @property
     def inflight(self) -> int:
         """Requests accepted and not yet answered."""
         return self._holds.count
+
+    def snapshot(self) -> SchedulerSnapshot:
+        """Return how many requests are under way, and in which steps."""
+        steps = [
+            EnsembleStep(step.model_name, requests)
+            for step, requests in zip(self._plan.steps, self.in_steps, strict=True)
+        ]
+        return SchedulerSnapshot(self.inflight, steps=steps)
 
     def reserve(self) -> "Reservation":
         """
@@ -156,7 +169,7 @@ class EnsembleScheduler:
         held = reservation if reservation is not None else self.reserve()
         self._statistics.last_inference_ms = time.time_ns() // 1_000_000
         self._holds.acquire()
-        execution = StreamedExecution(self._plan, self._version, request, held)
+        execution = StreamedExecution(self._plan, self._version, request, held, self.in_steps)
         replies = EnsembleReplies(partial(self._stream, execution))
         start_ns = time.monotonic_ns()
 
@@ -218,7 +231,8 @@ class EnsembleScheduler:
         held = reservation if reservation is not None else Reservation(self, plan, self._find)
         try:
             run = EnsembleRun(plan, request)
-            await EnsembleExecution(request, run, held).all(run.start(), chain=plan.is_chain)
+            execution = EnsembleExecution(request, run, held, self.in_steps)
+            await execution.all(run.start(), chain=plan.is_chain)
             return InferResponse(plan.name, self._version, run.outputs(), id=request.id)
         finally:
             if reservation is None:

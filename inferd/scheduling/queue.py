@@ -12,6 +12,7 @@ from itertools import chain, islice
 from typing import Final, Generic, Protocol, TypeVar
 
 from inferd.scheduling.policy import PriorityPolicy, QueuePolicy
+from inferd.scheduling.snapshot import QueueLevel
 from inferd.scheduling.timeouts import Timeouts
 
 _MIN_REMOVED: Final = 64
@@ -114,6 +115,12 @@ class FifoQueue(Line[E]):
         """Return ``None``: no entry has a timeout."""
         return None
 
+    def levels(self, now_ns: int) -> list[QueueLevel]:
+        """Return the one level there is, unless it is empty."""
+        if not self:
+            return []
+        return [QueueLevel(1, len(self), 0, (now_ns - self.oldest_ns()) // 1000)]
+
 
 class _Level(Generic[E]):
     """The entries of one priority level: those in time, and behind them the delayed ones."""
@@ -129,6 +136,11 @@ class _Level(Generic[E]):
 
     def __len__(self) -> int:
         return len(self.timely) + len(self.delayed)
+
+    def snapshot(self, number: int, now_ns: int) -> QueueLevel:
+        """Return what it holds, which is not nothing."""
+        oldest_ns = min(entry.enqueued_ns for line in (self.timely, self.delayed) for entry in line)
+        return QueueLevel(number, len(self), len(self.delayed), (now_ns - oldest_ns) // 1000)
 
 
 class PriorityQueue(Generic[E]):
@@ -229,6 +241,11 @@ class PriorityQueue(Generic[E]):
     def next_timeout_ns(self) -> int | None:
         """Return when the next timeout is over, or ``None`` when there is none."""
         return self._timeouts.next_ns()
+
+    def levels(self, now_ns: int) -> list[QueueLevel]:
+        """Return the levels that hold entries, the first served first."""
+        levels = [(number, self._levels[number]) for number in self._numbers]
+        return [level.snapshot(number, now_ns) for number, level in levels if len(level)]
 
     def _level(self, priority: int) -> _Level[E]:
         """Return the level of a priority."""

@@ -16,10 +16,11 @@ from inferd.backend import Instance
 from inferd.errors import DeadlineExceeded, InferdError, QueueFull, QueueTimeout, ShuttingDown
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.assembly import Assembler
-from inferd.scheduling.batcher import Batcher, Dispatch, WaitUntil
+from inferd.scheduling.batcher import Batcher, CloseReason, Dispatch, WaitUntil
 from inferd.scheduling.decoupled import execute_decoupled
 from inferd.scheduling.estimate import ExecutionEstimate
 from inferd.scheduling.execution import Answer, Execution, execute
+from inferd.scheduling.history import BatchHistory, count_failed
 from inferd.scheduling.inline import InlinePolicy
 from inferd.scheduling.instances import Seat
 from inferd.scheduling.limited_instances import Permits, make_pool
@@ -28,6 +29,7 @@ from inferd.scheduling.policy import BatchPolicy
 from inferd.scheduling.replies import ReplyStream
 from inferd.scheduling.rescheduling import refuse_rescheduled
 from inferd.scheduling.settlement import TOO_LATE, record_cancelled, record_failure, settle
+from inferd.scheduling.snapshot import InstanceState, SchedulerSnapshot
 from inferd.scheduling.statistics import ModelStatistics
 from inferd.scheduling.streams import OpenStreams
 
@@ -115,6 +117,7 @@ class Scheduler:
             instances, name=name, permits=permits, wake=self._pump, inline=inline
         )
         self._streams = OpenStreams(statistics, self._note_idle) if decoupled else None
+        self._history = BatchHistory(statistics.batch_closes)
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = 0
@@ -132,6 +135,17 @@ class Scheduler:
     def runs_inline(self) -> bool:
         """Whether the model is fast enough to run on the event loop."""
         return self._pool.inline.inline
+
+    def snapshot(self) -> SchedulerSnapshot:
+        """Return what waits, what executes and what was executed."""
+        now_ns = time.monotonic_ns()
+        return SchedulerSnapshot(
+            self.inflight,
+            levels=self._batcher.levels(now_ns),
+            instances=[InstanceState(seat.busy) for seat in self._pool.seats],
+            inline=self.runs_inline,
+            batches=self._history.snapshot(now_ns, time.time_ns()),
+        )
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """
@@ -243,7 +257,7 @@ class Scheduler:
             estimate = self._estimate
             decision = self._batcher.decide(now_ns, 0 if estimate is None else estimate.ample_ns)
             if isinstance(decision, Dispatch):
-                self._start(seat, decision.entries)
+                self._start(seat, decision.entries, decision.reason)
                 now_ns = time.monotonic_ns()
                 if self._times_out:
                     self._reject_expired(now_ns)
@@ -302,40 +316,46 @@ class Scheduler:
             self._conclude(pending, error(message), Execution(now_ns))
         self._note_idle()
 
-    def _start(self, seat: Seat, batch: list[Pending]) -> None:
+    def _start(self, seat: Seat, batch: list[Pending], reason: CloseReason) -> None:
         statistics = self._statistics
         statistics.pending -= len(batch)
         statistics.last_inference_ms = time.time_ns() // 1_000_000
         requests = [pending.request for pending in batch]
         if self._streams is not None:
-            self._start_streams(seat, batch, requests)
+            self._start_streams(seat, batch, requests, reason)
             return
         if self._pool.inline.inline:
-            self._finish(seat, batch, execute(seat.instance, self._assembler, requests))
+            self._finish(seat, batch, reason, execute(seat.instance, self._assembler, requests))
             return
+        self._history.begin(seat.index, reason, _rows(batch), len(batch), time.monotonic_ns())
         seat.thread.run(
             partial(execute, seat.instance, self._assembler, requests),
-            partial(self._finish_and_pump, seat, batch),
+            partial(self._finish_and_pump, seat, batch, reason),
         )
 
     def _start_streams(
-        self, seat: Seat, batch: list[Pending], requests: list[InferRequest]
+        self, seat: Seat, batch: list[Pending], requests: list[InferRequest], reason: CloseReason
     ) -> None:
         """Execute on the thread in any case: a sender may have to wait for its client."""
         assert self._streams is not None
         respond, completions = self._assembler.respond, self._pool.completions
         senders = [self._streams.sender(pending, respond, completions) for pending in batch]
+        self._history.begin(seat.index, reason, _rows(batch), len(batch), time.monotonic_ns())
         seat.thread.run(
             partial(execute_decoupled, seat.instance, self._assembler, requests, senders),
-            partial(self._finish_and_pump, seat, batch),
+            partial(self._finish_and_pump, seat, batch, reason),
         )
 
-    def _finish_and_pump(self, seat: Seat, batch: list[Pending], done: Execution) -> None:
-        self._finish(seat, batch, done)
+    def _finish_and_pump(
+        self, seat: Seat, batch: list[Pending], reason: CloseReason, done: Execution
+    ) -> None:
+        self._finish(seat, batch, reason, done)
         if len(self._batcher):
             self._pump()
 
-    def _finish(self, seat: Seat, batch: list[Pending], done: Execution) -> None:
+    def _finish(
+        self, seat: Seat, batch: list[Pending], reason: CloseReason, done: Execution
+    ) -> None:
         self._pool.give_back(seat)
         infer_ns = done.executed_ns - done.gathered_ns
         self._pool.inline.observe(infer_ns)
@@ -350,9 +370,15 @@ class Scheduler:
             )
         if done.rescheduled:
             refuse_rescheduled(batch, done)
+        size = done.size or _rows(batch)
         if self._streams is None:
+            failed = count_failed(done.answers)
+            self._history.end(seat.index, reason, size, batch, failed, done)
             for pending, answer in zip(batch, done.answers, strict=True):
                 self._conclude(pending, answer, done)
+        else:
+            failed = 0 if done.size else len(batch)
+            self._history.end(seat.index, reason, size, batch, failed, done)
         self._note_idle()
 
     def _conclude(self, pending: Pending, answer: Answer, done: Execution) -> None:
@@ -375,3 +401,7 @@ class Scheduler:
         self._want_nothing_if_empty()
         if not self._pool.busy and not len(self._batcher) and not self._streams:
             self._idle.set()
+
+
+def _rows(batch: Sequence[Pending]) -> int:
+    return sum([pending.rows or 1 for pending in batch])

@@ -8,7 +8,7 @@ from bisect import insort
 from dataclasses import dataclass
 from typing import Generic
 
-from inferd.scheduling.batcher import IDLE, Idle, WaitUntil
+from inferd.scheduling.batcher import IDLE, CloseReason, Idle, WaitUntil
 from inferd.scheduling.sequence_rows import E, Execute, LiveSequence, earliest_deadline_ns
 
 
@@ -58,6 +58,11 @@ class OldestLane(Generic[E]):
         """Whether a sequence has a request to execute."""
         return bool(self._ready)
 
+    @property
+    def used(self) -> int:
+        """How many sequences it has."""
+        return self._taken
+
     def enter(self, sequence: LiveSequence[E]) -> None:
         """Count a sequence in."""
         self._taken += 1
@@ -82,34 +87,40 @@ class OldestLane(Generic[E]):
         count, preferred, closed = self._scan()
         due_ns = self._ready[0].head_ns + self._policy.max_queue_delay_ns
         if closed or now_ns >= due_ns:
-            return self._execute(count)
+            return self._execute(count, closed or self._due)
         if preferred:
-            return self._execute(preferred)
+            return self._execute(preferred, "preferred")
         # Everything that is ready would be in this batch.
         deadline_ns = earliest_deadline_ns(self._ready)
         if deadline_ns is not None:
             if now_ns >= deadline_ns - ample_ns:
-                return self._execute(count)
+                return self._execute(count, "deadline")
             due_ns = min(due_ns, deadline_ns - ample_ns)
         return WaitUntil(due_ns)
 
-    def _scan(self) -> tuple[int, int, bool]:
-        """Return (requests that fit, requests up to the largest preferred size, closed)."""
+    @property
+    def _due(self) -> CloseReason:
+        return "delay" if self._policy.max_queue_delay_ns else "idle"
+
+    def _scan(self) -> tuple[int, int, CloseReason | None]:
+        """Return (requests that fit, those up to the largest preferred size, why no more fit)."""
         policy, key = self._policy, self._ready[0].head_key
         count = preferred = 0
         barred_ns: int | None = None
         for sequence in self._ready:
             overtakes = barred_ns is not None and barred_ns < sequence.head_ns
-            if count == policy.max_rows or overtakes or sequence.head_key != key:
-                return count, preferred, True
+            if count == policy.max_rows:
+                break
+            if overtakes or sequence.head_key != key:
+                return count, preferred, "order" if overtakes else "shape"
             count += 1
             if count in policy.preferred_rows:
                 preferred = count
             if policy.preserve_ordering and len(sequence.queue) > 1:
                 follows_ns = sequence.queue[1].enqueued_ns
                 barred_ns = follows_ns if barred_ns is None else min(barred_ns, follows_ns)
-        return count, preferred, count == policy.max_rows
+        return count, preferred, "full" if count == policy.max_rows else None
 
-    def _execute(self, count: int) -> Execute[E]:
+    def _execute(self, count: int, reason: CloseReason) -> Execute[E]:
         taken, self._ready = self._ready[:count], self._ready[count:]
-        return Execute([sequence.take() for sequence in taken])
+        return Execute([sequence.take() for sequence in taken], reason)

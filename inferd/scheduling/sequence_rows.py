@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy.typing as npt
 
 from inferd.protocol.messages import InferRequest
-from inferd.scheduling.batcher import Idle, WaitUntil
+from inferd.scheduling.batcher import CloseReason, Idle, WaitUntil
 
 Key = int | str
 Array = npt.NDArray[Any]
@@ -168,6 +168,7 @@ class Execute(Generic[E]):
     """Execute these rows as one batch, now."""
 
     rows: list[Row[E]]
+    reason: CloseReason = "idle"
 
 
 class Lane(Protocol[E]):
@@ -180,6 +181,10 @@ class Lane(Protocol[E]):
     @property
     def has_work(self) -> bool:
         """Whether a sequence has a request to execute."""
+
+    @property
+    def used(self) -> int:
+        """How many sequences have a place."""
 
     def enter(self, sequence: LiveSequence[E]) -> None:
         """Give a sequence its place."""

@@ -20,6 +20,7 @@ from inferd.scheduling.deadline_watch import DeadlineWatch
 from inferd.scheduling.decoupled import NOBODY, ExecutionSender, Sender, execute_decoupled
 from inferd.scheduling.estimate import ExecutionEstimate
 from inferd.scheduling.execution import Execution, execute
+from inferd.scheduling.history import BatchHistory, count_failed
 from inferd.scheduling.inline import InlinePolicy
 from inferd.scheduling.instances import Seat
 from inferd.scheduling.limited_instances import Permits, make_pool
@@ -29,6 +30,7 @@ from inferd.scheduling.sequence_assembly import SequenceAssembler
 from inferd.scheduling.sequence_rows import Execute, Row
 from inferd.scheduling.sequences import EXPIRED, SequenceTable
 from inferd.scheduling.settlement import TOO_LATE, record_cancelled, settle
+from inferd.scheduling.snapshot import InstanceState, QueueLevel, SchedulerSnapshot, Sequences
 from inferd.scheduling.statistics import ModelStatistics
 from inferd.scheduling.streams import OpenStreams
 
@@ -110,6 +112,7 @@ class SequenceScheduler:
             instances, name=name, permits=permits, wake=self._pump, inline=inline
         )
         self._streams = OpenStreams(statistics, self._note_idle) if decoupled else None
+        self._history = BatchHistory(statistics.batch_closes)
         self._pumping = False
         self._pump_timer: asyncio.TimerHandle | None = None
         self._expiry_timer: asyncio.TimerHandle | None = None
@@ -130,6 +133,27 @@ class SequenceScheduler:
     def runs_inline(self) -> bool:
         """Whether the model is fast enough to run on the event loop."""
         return self._pool.inline.inline
+
+    def snapshot(self) -> SchedulerSnapshot:
+        """Return what waits, what executes, what was executed, and the live sequences."""
+        now_ns, table = time.monotonic_ns(), self._table
+        oldest_ns = table.oldest_ns()
+        levels = (
+            []
+            if oldest_ns is None
+            else [QueueLevel(1, table.queued, 0, (now_ns - oldest_ns) // 1000)]
+        )
+        return SchedulerSnapshot(
+            self.inflight,
+            levels=levels,
+            instances=[
+                InstanceState(seat.busy, used)
+                for seat, used in zip(self._pool.seats, table.lanes_used, strict=True)
+            ],
+            inline=self.runs_inline,
+            batches=self._history.snapshot(now_ns, time.time_ns()),
+            sequences=Sequences(len(table), table.backlog),
+        )
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """
@@ -289,7 +313,7 @@ class SequenceScheduler:
             if not isinstance(decision, Execute):
                 self._pool.put_back(seat)
                 return decision.at_ns if isinstance(decision, WaitUntil) else None
-            self._start(seat, decision.rows)
+            self._start(seat, decision)
             now_ns = time.monotonic_ns()
             if now_ns >= yield_ns:
                 self._pump_soon()
@@ -298,27 +322,31 @@ class SequenceScheduler:
             self._pool.withdraw(seat)
         return None
 
-    def _start(self, seat: Seat, rows: list[Row[Step]]) -> None:
+    def _start(self, seat: Seat, decision: Execute[Step]) -> None:
+        rows, reason = decision.rows, decision.reason
+        ready = sum(row.ready for row in rows)
         for row in rows:
             row.entry.queued = False
         if self._deadlines is not None:
             self._deadlines.remove_all([row.entry for row in rows])
-        self._statistics.pending -= sum(row.ready for row in rows)
+        self._statistics.pending -= ready
         self._statistics.last_inference_ms = time.time_ns() // 1_000_000
         bound = self._assembler.bind(rows)
         if self._streams is not None:
             senders = [self._sender(row) for row in rows]
+            self._history.begin(seat.index, reason, len(rows), ready, time.monotonic_ns())
             seat.thread.run(
                 partial(execute_decoupled, seat.instance, bound, bound.requests, senders),
-                partial(self._finish_and_pump, seat, rows),
+                partial(self._finish_and_pump, seat, decision),
             )
             return
         if self._pool.inline.inline:
-            self._finish(seat, rows, execute(seat.instance, bound, bound.requests))
+            self._finish(seat, decision, execute(seat.instance, bound, bound.requests))
             return
+        self._history.begin(seat.index, reason, len(rows), ready, time.monotonic_ns())
         seat.thread.run(
             partial(execute, seat.instance, bound, bound.requests),
-            partial(self._finish_and_pump, seat, rows),
+            partial(self._finish_and_pump, seat, decision),
         )
 
     def _sender(self, row: Row[Step]) -> ExecutionSender:
@@ -331,13 +359,14 @@ class SequenceScheduler:
             step.sender = self._streams.sender(step, respond, self._pool.completions)
         return step.sender
 
-    def _finish_and_pump(self, seat: Seat, rows: list[Row[Step]], done: Execution) -> None:
-        self._finish(seat, rows, done)
+    def _finish_and_pump(self, seat: Seat, decision: Execute[Step], done: Execution) -> None:
+        self._finish(seat, decision, done)
         if self._table.queued:
             # Not at once: a client that waits for this answer gets its next request in.
             self._pump_soon()
 
-    def _finish(self, seat: Seat, rows: list[Row[Step]], done: Execution) -> None:
+    def _finish(self, seat: Seat, decision: Execute[Step], done: Execution) -> None:
+        rows = decision.rows
         self._pool.give_back(seat)
         infer_ns = done.executed_ns - done.gathered_ns
         self._pool.inline.observe(infer_ns)
@@ -350,6 +379,7 @@ class SequenceScheduler:
                 infer_ns,
                 done.end_ns - done.executed_ns,
             )
+        self._remember(seat, decision, done)
         again = self._rescheduled(rows, done) if done.rescheduled else frozenset()
         if self._streams is None:
             for index, (row, answer) in enumerate(zip(rows, done.answers, strict=True)):
@@ -380,6 +410,18 @@ class SequenceScheduler:
                 end_unfinished(rows[index].entry)
         self._statistics.pending += len(again)
         return again
+
+    def _remember(self, seat: Seat, decision: Execute[Step], done: Execution) -> None:
+        """Note what came of a batch; rows that only fill a slot are part of its size."""
+        rows = decision.rows
+        batch = [row.entry for row in rows if row.ready]
+        if self._streams is not None:
+            failed = 0 if done.size else len(batch)
+        else:
+            failed = count_failed(
+                answer for row, answer in zip(rows, done.answers, strict=True) if row.ready
+            )
+        self._history.end(seat.index, decision.reason, len(rows), batch, failed, done)
 
     def _note_idle(self) -> None:
         if not self.inflight:

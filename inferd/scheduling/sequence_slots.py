@@ -8,7 +8,7 @@ filled, so that a model which keeps state by row always sees a sequence in the s
 import math
 from typing import Generic
 
-from inferd.scheduling.batcher import IDLE, Idle, WaitUntil
+from inferd.scheduling.batcher import IDLE, CloseReason, Idle, WaitUntil
 from inferd.scheduling.sequence_rows import E, Execute, LiveSequence, earliest_deadline_ns
 
 
@@ -23,11 +23,12 @@ class DirectLane(Generic[E]):
             batch to be executed before the delay is over; 0 never waits.
     """
 
-    __slots__ = ("_delay_ns", "_free", "_ready", "_required")
+    __slots__ = ("_delay_ns", "_free", "_ready", "_required", "_slots")
 
     def __init__(
         self, slots: int, max_queue_delay_ns: int = 0, minimum_slot_utilization: float = 0.0
     ) -> None:
+        self._slots = slots
         self._free = list(range(slots))
         self._ready: dict[int, LiveSequence[E]] = {}
         self._delay_ns = max_queue_delay_ns
@@ -43,6 +44,11 @@ class DirectLane(Generic[E]):
     def has_work(self) -> bool:
         """Whether a sequence has a request to execute."""
         return bool(self._ready)
+
+    @property
+    def used(self) -> int:
+        """How many sequences have a slot."""
+        return self._slots - len(self._free)
 
     def enter(self, sequence: LiveSequence[E]) -> None:
         """Give a sequence the lowest free slot, which keeps batches short."""
@@ -73,14 +79,21 @@ class DirectLane(Generic[E]):
                 return WaitUntil(due_ns)
             if now_ns < deadline_ns - ample_ns:
                 return WaitUntil(min(due_ns, deadline_ns - ample_ns))
-        return self._execute(oldest)
+            return self._execute(oldest, "deadline")
+        if len(self._ready) < self._required:
+            return self._execute(oldest, "delay")
+        return self._execute(oldest, "preferred" if self._required > 1 else "idle")
 
-    def _execute(self, oldest: LiveSequence[E]) -> Execute[E]:
+    def _execute(self, oldest: LiveSequence[E], reason: CloseReason) -> Execute[E]:
         """Take every slot that fits the oldest request; the others wait for the next batch."""
         key = oldest.head_key
         fitting = {slot: one for slot, one in self._ready.items() if one.head_key == key}
+        if len(fitting) < len(self._ready):
+            reason = "shape"
+        elif len(fitting) == self._slots:
+            reason = "full"
         rows = {slot: one.take() for slot, one in fitting.items()}
         for slot in rows:
             del self._ready[slot]
         filler = rows[oldest.slot].filler()
-        return Execute([rows.get(slot, filler) for slot in range(max(rows) + 1)])
+        return Execute([rows.get(slot, filler) for slot in range(max(rows) + 1)], reason)

@@ -81,6 +81,21 @@ class SequenceTable(Generic[E]):
         return len(self._backlog)
 
     @property
+    def lanes_used(self) -> list[int]:
+        """How many sequences have a place on each lane."""
+        return [lane.used for lane in self._lanes]
+
+    def oldest_ns(self) -> int | None:
+        """Return when the oldest request that waits was added, or ``None`` when none does."""
+        waiting = (
+            entry.enqueued_ns
+            for sequence in self._live.values()
+            for entry in sequence.queue
+            if not entry.discarded
+        )
+        return min(waiting, default=None)
+
+    @property
     def expires_ns(self) -> int | None:
         """No sequence expires before this; ``None`` when none is alive."""
         sequence = next(iter(self._live.values()), None)

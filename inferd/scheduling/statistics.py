@@ -101,6 +101,8 @@ class ModelStatistics:
         cache_hit_us: Sum of the hits' times, each truncated to microseconds; likewise
             ``cache_miss_us``.
         padding: What padding has cost; ``None`` for a model that pads nothing.
+        combines: Whether requests may be put together.
+        batch_closes: Why executed batches closed -> how many.
     """
 
     last_inference_ms: int = 0
@@ -129,6 +131,8 @@ class ModelStatistics:
     cache_hit_us: int = 0
     cache_miss_us: int = 0
     padding: PaddingStatistics | None = None
+    combines: bool = False
+    batch_closes: dict[str, int] = field(default_factory=dict)
 
     def record_success(
         self, total_ns: int, queue_ns: int, input_ns: int, infer_ns: int, output_ns: int

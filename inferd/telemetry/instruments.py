@@ -192,6 +192,13 @@ MODEL_INSTRUMENTS: Final = (
         "Whether the model's executions run on the event loop (1) or on a thread (0)",
         lambda s: None if s.inline is None else int(s.inline.inline),
     ),
+    ModelInstrument(
+        "inferd_batch_close",
+        "counter",
+        "Number of batches executed, by the reason each took no more requests",
+        lambda s: s.batch_closes if s.combines else None,
+        label="reason",
+    ),
 )
 """The metrics of one model version, in the order they are written."""
 

@@ -8,17 +8,25 @@ import statistics
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from bare import Loop
 from load import Cell, Run
 
 _HEAD = (
     "| server | model | protocol | in flight | requests/s | best | p50 ms | p99 ms "
-    "| server CPU µs/request | mean batch | other load |\n"
-    "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    "| server CPU µs/request | mean batch | ONNX Runtime alone µs/request | other load |\n"
+    "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+)
+_BARE_HEAD = (
+    "| batch size | calls/s | rows/s | µs/row | CPU µs/row |\n| ---: | ---: | ---: | ---: | ---: |"
 )
 
 
 def render(
-    results: dict[Cell, list[Run]], ready_seconds: float, memory_mib: float, bare_rate: float
+    results: dict[Cell, list[Run]],
+    ready_seconds: float,
+    memory_mib: float,
+    bare: dict[int, Loop],
+    note: str = "",
 ) -> str:
     """
     Render the table with what is needed to read it.
@@ -27,10 +35,12 @@ def render(
         results: The runs of each combination.
         ready_seconds: From starting the server to its being ready.
         memory_mib: Its memory after the last run.
-        bare_rate: Calls per second of ONNX Runtime alone.
+        bare: Batch size -> what a loop in ONNX Runtime alone measured.
+        note: A sentence about the circumstances.
     """
     rounds = max(len(runs) for runs in results.values())
-    rows = "\n".join(_row(cell, runs) for cell, runs in results.items())
+    rows = "\n".join(_row(cell, runs, bare) for cell, runs in results.items())
+    loops = "\n".join(_bare_row(size, loop) for size, loop in sorted(bare.items()))
     return f"""# Server
 
 {_machine()}
@@ -39,17 +49,28 @@ between all rows; medians. gRPC: streams of one connection. HTTP: HTTP/1.1 conne
 `simple` executes one request at a time, `simple_batched` has `dynamic_batching` without a
 delay; both add and subtract two INT32[1,16] in ONNX Runtime on one thread.
 `best`: the fastest round. Other load: the share of the machine taken by neither server nor
-client; what it takes, the figures lack.
+client; what it takes, the figures lack. ONNX Runtime alone: processor time of the same model
+per row, in batches of the mean size, from the second table. {note}
 
-Bare ONNX Runtime, `session.run` in a loop: {bare_rate:,.0f} calls/s.
 Ready {ready_seconds:.2f} s after the start; {memory_mib:.0f} MiB (PSS) after the last run.
 
 {_HEAD}
 {rows}
+
+The same model in ONNX Runtime alone, without a server: `session.run` in a loop on one thread of
+a process of its own, with the batch sizes above.
+
+{_BARE_HEAD}
+{loops}
 """
 
 
-def _row(cell: Cell, runs: list[Run]) -> str:
+def mean_batch(runs: list[Run]) -> int:
+    """Return the median of the rounds' mean batch sizes, as a whole number of rows."""
+    return max(1, round(statistics.median(run.batch for run in runs)))
+
+
+def _row(cell: Cell, runs: list[Run], bare: dict[int, Loop]) -> str:
     def median(name: str) -> float:
         return float(statistics.median(getattr(run, name) for run in runs))
 
@@ -65,9 +86,17 @@ def _row(cell: Cell, runs: list[Run]) -> str:
         f"{median('p99'):.2f}",
         f"{median('cpu'):.0f}" if known else "",
         f"{median('batch'):.2f}",
+        f"{bare[mean_batch(runs)].row_cpu_us:.2f}",
         f"{median('others'):.2f}" if known else "",
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def _bare_row(size: int, loop: Loop) -> str:
+    return (
+        f"| {size} | {loop.calls:,.0f} | {loop.rows:,.0f} | {loop.row_us:.2f} "
+        f"| {loop.row_cpu_us:.2f} |"
+    )
 
 
 def _machine() -> str:

@@ -1,12 +1,9 @@
 """
-The models the benchmark serves, and the bare ONNX Runtime loop beside them.
+The models the benchmark serves.
 """
 
-import time
 from pathlib import Path
 from typing import Final
-
-import numpy as np
 
 from inferd.samples import toys
 
@@ -38,24 +35,3 @@ def write(folder: Path) -> None:
         version.mkdir(parents=True)
         (version / "model.onnx").write_bytes(model)
         (folder / name / "config.pbtxt").write_text(_CONFIG.format(name=name, batching=batching))
-
-
-def bare_loop_rate(seconds: float) -> float:
-    """Run the model in a loop on this thread, without any server, and return calls/s."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        toys.simple(), options, providers=["CPUExecutionProvider"]
-    )
-    values = np.ones((1, 16), np.int32)
-    feed = {"INPUT0": values, "INPUT1": values}
-    names = ["OUTPUT0", "OUTPUT1"]
-    calls = 0
-    start = time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < seconds:
-        for _ in range(100):
-            session.run(names, feed)
-        calls += 100
-    return calls / elapsed

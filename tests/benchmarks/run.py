@@ -2,14 +2,15 @@
 Measures a server on this machine with h2load and writes a Markdown table.
 
     python tests/benchmarks/run.py [--quick] [--rounds N] [--seconds S] [--budget S]
-        [--output FILE] [--against HOST:HTTP_PORT:GRPC_PORT[:PID]]
+        [--output FILE] [--note TEXT] [--against HOST:HTTP_PORT:GRPC_PORT[:PID]]
         [--write-repository FOLDER]
 
 Starts ``inferd serve`` over a generated repository, loads it over gRPC and HTTP with 1, 16
 and 64 requests in flight, and reports medians over rounds that alternate between all
 combinations, so that a slow moment of the machine meets all of them. ``--against`` names
 another server that serves the same repository (``--write-repository`` writes it); it is
-loaded in turn with ours. Needs h2load (Debian: nghttp2-client).
+loaded in turn with ours. Afterwards the model runs in ONNX Runtime alone, in batches as
+large as the server's were. Needs h2load (Debian: nghttp2-client).
 """
 
 import argparse
@@ -18,10 +19,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from bare import measure_bare
 from load import Cell, LoadFailed, Run, measure
 from messages import WrongAnswer
-from report import render
-from repository import MODELS, bare_loop_rate, write
+from report import mean_batch, render
+from repository import MODELS, write
 from servers import NotStarted, Server, started
 
 PROTOCOLS = ("grpc", "http binary", "http json")
@@ -52,7 +54,10 @@ def main() -> int:
         except (LoadFailed, NotStarted, WrongAnswer) as error:
             print(error, file=sys.stderr)
             return 1
-    text = render(results, ready, memory, bare_loop_rate(0.5 if options.quick else 2.0))
+        model = Path(folder, "models", MODELS[0], "1", "model.onnx")
+        sizes = {*IN_FLIGHT, *map(mean_batch, results.values())}
+        bare = measure_bare(model, sizes, 0.2 if options.quick else 1.0)
+    text = render(results, ready, memory, bare, options.note)
     print(text)
     output = options.output or (None if options.quick else DEFAULT_OUTPUT)
     if output:
@@ -107,6 +112,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=200.0, help="seconds for all rounds")
     parser.add_argument("--against", type=other_server, metavar="HOST:HTTP_PORT:GRPC_PORT[:PID]")
     parser.add_argument("--write-repository", type=Path, metavar="FOLDER")
+    parser.add_argument("--note", default="", help="a sentence for the report: what else ran")
     parser.add_argument(
         "--output", type=Path, help="default: none if quick, else results/server.md"
     )

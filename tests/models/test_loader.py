@@ -8,7 +8,7 @@ import pytest
 
 from inferd.backends.loader import BackendLoader
 from inferd.errors import BackendError, LoadFailed, PluginError
-from inferd.models.loader import LoaderSettings, ModelLoader, discard, reason_of
+from inferd.models.loader import LoaderSettings, ModelLoader, activate, discard, reason_of
 from inferd.models.registry import ModelRegistry
 from inferd.scheduling.cache import ResponseCache
 
@@ -233,3 +233,23 @@ async def test_a_reload_forgets_the_responses_of_the_last_load(repository, catal
         await registry.close()
 
     assert len(cache) == 0
+
+
+@pytest.mark.parametrize(
+    ("batch", "scheduler", "combines"),
+    [
+        (4, "", False),
+        (2, "dynamic_batching { }", True),
+        (1, "dynamic_batching { }", False),
+        (2, "sequence_batching { }", True),
+        (0, "sequence_batching { }", False),
+    ],
+)
+async def test_a_version_says_whether_it_puts_requests_together(
+    loader, repository, batch, scheduler, combines
+):
+    """With a scheduler that may, and room for two."""
+    config = CONFIG.replace("max_batch_size: 4", f"max_batch_size: {batch}") + scheduler
+    loaded = activate(loader.build(loader.prepare("m", repository.add(config=config)), 1), None)
+    assert loaded.statistics.combines is combines
+    await loaded.close()

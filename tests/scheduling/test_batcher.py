@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from inferd.scheduling.batcher import Batcher, Dispatch, Idle, WaitUntil
 from inferd.scheduling.policy import PLAIN, BatchPolicy, PriorityPolicy, QueuePolicy
 from inferd.scheduling.queue import Full
+from inferd.scheduling.snapshot import QueueLevel
 
 MS = 1_000_000
 
@@ -536,3 +537,12 @@ class _Machine(RuleBasedStateMachine):
 
 
 test_every_entry_leaves_exactly_once = _Machine.TestCase
+
+
+def test_levels_are_the_queues():
+    """What was dispatched waits no more."""
+    queue = batcher(1)
+    filled(queue, Queued(), Queued(enqueued_ns=1_000))
+    queue.decide(0)
+
+    assert queue.levels(3_000) == [QueueLevel(1, 1, 0, 2)]

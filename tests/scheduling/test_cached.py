@@ -393,10 +393,11 @@ async def test_it_goes_around_the_real_scheduler(make):
         assert [answer.outputs[0].array()[0, 0] for answer in answers] == [1, 2, 3] * 3
         assert [answer.id for answer in answers] == [str(value) for value in range(9)]
         assert {type(answer.outputs[0].raw()) for answer in answers} == {bytes}
-    inflight = scheduler.inflight
+    inflight, snapshot = scheduler.inflight, scheduler.snapshot()
     await scheduler.close()
 
-    assert inflight == 0
+    assert inflight == snapshot.inflight == 0
+    assert sum(batch.size for batch in snapshot.batches.recent) == 3
     assert sum(instance.sizes) == statistics.inference_count == 3
     assert statistics.success.count == statistics.queue.count == 18
     assert statistics.compute_infer.count == statistics.cache_miss.count == 3

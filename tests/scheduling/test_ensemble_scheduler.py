@@ -14,6 +14,7 @@ from inferd.protocol.tensors import Tensor
 from inferd.scheduling.ensemble import EnsemblePlan
 from inferd.scheduling.ensemble_scheduler import EnsembleScheduler
 from inferd.scheduling.holds import Holds
+from inferd.scheduling.snapshot import EnsembleStep
 from inferd.scheduling.statistics import ModelStatistics
 
 
@@ -293,3 +294,23 @@ async def test_an_ensemble_counts_its_own_requests():
     assert statistics.success.ns > statistics.compute_infer.ns > 0
     assert (statistics.queue.ns, statistics.pending, statistics.fail.count) == (0, 0, 0)
     assert statistics.last_inference_ms
+
+
+async def test_requests_are_shown_in_the_steps_they_are_in():
+    """Several at once where steps run beside each other; none afterwards, also of failures."""
+    rig = Rig(DIAMOND)
+    for model in "bc":
+        rig.models[model].gate.clear()
+    tasks = [rig.ask(), rig.ask()]
+    await asyncio.gather(*(rig.models[model].started.wait() for model in "bc"))
+    found = rig.scheduler.snapshot()
+
+    assert found.inflight == 2
+    assert found.steps == [EnsembleStep(*step) for step in (("a", 0), ("b", 2), ("c", 2), ("d", 0))]
+    assert (found.batches, found.levels, found.instances) == (None, (), ())
+    tasks[0].cancel()
+    rig.models["b"].error = BackendError("no")
+    rig.models["b"].gate.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    after = rig.scheduler.snapshot()
+    assert (after.inflight, [step.requests for step in after.steps]) == (0, [0, 0, 0, 0])

@@ -8,6 +8,7 @@ import pytest
 
 from inferd.scheduling.policy import PriorityPolicy, QueuePolicy
 from inferd.scheduling.queue import FifoQueue, Full, PriorityQueue
+from inferd.scheduling.snapshot import QueueLevel
 
 US = 1000
 
@@ -267,3 +268,23 @@ class TestTimeouts:
         assert queue.expire(10 * US - 1) == []
         assert queue.expire(10 * US) == [own]
         assert queue.next_timeout_ns() == 50 * US
+
+
+def test_levels_say_what_waits(queue):
+    """How many, and for how long the oldest has; nothing of an empty queue."""
+    assert queue.levels(0) == []
+    filled(queue, Queued(enqueued_ns=1_000), Queued(enqueued_ns=2_000))
+
+    assert queue.levels(5_999) == [QueueLevel(1, 2, 0, 4)]
+
+
+def test_levels_are_told_apart_and_delayed_entries_counted():
+    """The first served first; only those that hold entries; a delayed one may be the oldest."""
+    queue = levels(3, 3, p2=QueuePolicy(timeout_ns=10, delays=True))
+    filled(
+        queue, Queued(3, 0, 3_000), Queued(2, 0, 1_000), Queued(2, 0, 9_000), Queued(1, 0, 9_000)
+    )
+    queue.expire(1_010)
+    queue.take(1)
+
+    assert queue.levels(10_000) == [QueueLevel(2, 2, 1, 9), QueueLevel(3, 1, 0, 7)]

@@ -125,3 +125,41 @@ def test_a_far_deadline_does_not_lengthen_the_delay():
 
     assert lane.decide(2, 20) == WaitUntil(100)
     assert rows(lane.decide(100, 20)) == ["a"]
+
+
+def test_why_a_batch_closed():
+    """Nobody else waits, a preferred size, the largest size, the delay, another shape."""
+    for policy, keys, now, reason in [
+        (OldestPolicy(9, 4), [None, None], 0, "idle"),
+        (OldestPolicy(9, 2), [None, None, None], 0, "full"),
+        (OldestPolicy(9, 2), [None, None], 0, "full"),
+        (OldestPolicy(9, 4, 10, frozenset([2])), [None, None, None], 0, "preferred"),
+        (OldestPolicy(9, 4, 10, frozenset([2])), [None, None, None], 10, "delay"),
+        (OldestPolicy(9, 4, 10), [None, 1], 0, "shape"),
+    ]:
+        lane = OldestLane(policy)
+        for number, key in enumerate(keys):
+            enter(lane, number, 0, shape_key=key)
+        assert lane.decide(now).reason == reason, policy
+
+
+def test_a_batch_closes_where_the_next_request_may_not_overtake():
+    """An older request of a sequence that is in the batch already."""
+    lane = OldestLane(OldestPolicy(9, 4, preserve_ordering=True))
+    enter(lane, "a", 1, 2)
+    enter(lane, "b", 3)
+    decision = lane.decide(5)
+
+    assert (rows(decision), decision.reason) == (["a"], "order")
+
+
+def test_sequences_are_counted():
+    """Those that have entered and not left."""
+    lane = OldestLane(OldestPolicy(9))
+    sequence = enter(lane, "a", 0)
+    enter(lane, "b", 0)
+    assert lane.used == 2
+    lane.sleep(sequence)
+    lane.leave(sequence)
+
+    assert lane.used == 1

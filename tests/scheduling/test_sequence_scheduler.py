@@ -22,6 +22,7 @@ from inferd.scheduling.sequence_scheduler import SequenceScheduler
 from inferd.scheduling.sequence_slots import DirectLane
 from inferd.scheduling.sequence_state import SequenceStates
 from inferd.scheduling.sequences import SequenceTable
+from inferd.scheduling.snapshot import InstanceState, Sequences
 from inferd.scheduling.statistics import ModelStatistics
 
 LONG_NS = (2**64 - 1) * 1000
@@ -432,3 +433,44 @@ class TestDeadlines:
 
         assert gone.cancelled()
         assert (statistics.failures["CANCELED"], statistics.failures["REJECTED"]) == (1, 1)
+
+
+async def test_what_sequences_wait_and_execute_is_shown(build, ask):
+    """Places per instance, the backlog, and the batch that executes with its filled rows."""
+    scheduler, (instance,), statistics = build([DirectLane(2)])
+    at_rest = scheduler.snapshot()
+    assert (at_rest.levels, at_rest.sequences, at_rest.batches.recent) == ([], Sequences(0, 0), [])
+    first = [scheduler.submit(ask(key, key, "s")) for key in (1, 2)]
+    await asyncio.gather(*(step.future for step in first))
+    instance.hold()
+    steps = [scheduler.submit(ask(2, 7, "e"))]
+    await executing(instance)
+    await executing(instance)
+    steps += [scheduler.submit(ask(3, 8, "se")), scheduler.submit(ask(1, 9, "e"))]
+    found = scheduler.snapshot()
+
+    assert found.sequences == Sequences(live=3, backlog=1)
+    assert found.instances == [InstanceState(busy=True, slots_used=2)]
+    assert [(one.level, one.waiting) for one in found.levels] == [(1, 2)]
+    (batch,) = found.batches.executing
+    assert (batch.size, batch.requests, batch.reason) == (2, 1, "idle")
+    instance.open()
+    await asyncio.gather(*(step.future for step in steps))
+    batches = scheduler.snapshot().batches
+    assert batches.executing == []
+    assert [(one.reason, one.size, one.requests) for one in batches.recent[-2:]] == [
+        ("idle", 2, 1), ("full", 2, 2)
+    ]  # fmt: skip
+    assert statistics.batch_closes == batches.closes
+
+
+async def test_failures_of_filled_rows_are_nobodys(build, ask):
+    """A batch fails for the requests in it."""
+    scheduler, (instance,), _ = build([DirectLane(2)])
+    await asyncio.gather(*(scheduler.infer(ask(key, 0, "s")) for key in (1, 2)))
+    instance.error = BackendError("no")
+    with pytest.raises(BackendError):
+        await scheduler.infer(ask(2))
+    batch = scheduler.snapshot().batches.recent[0]
+
+    assert (batch.size, batch.requests, batch.failed, len(batch.queue_us)) == (2, 1, 1, 1)

@@ -121,3 +121,44 @@ def test_a_far_deadline_does_not_lengthen_the_delay():
 
     assert lane.decide(2, 20) == WaitUntil(100)
     assert rows(lane.decide(100, 20)) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("slots", "delay", "utilization", "keys", "reason"),
+    [
+        (3, 0, 0.0, [None, None], "idle"),
+        (2, 0, 0.0, [None, None], "full"),
+        (3, 0, 0.0, [None, 1], "shape"),
+        (2, 0, 0.0, [None, 1], "shape"),
+        (4, 9, 0.5, [None, None], "preferred"),
+        (4, 9, 0.25, [None], "idle"),
+        (2, 9, 1.0, [None, None], "full"),
+    ],
+)
+def test_why_a_batch_closed(slots, delay, utilization, keys, reason):
+    """No other slot is ready, enough are, all are, or the next one has another shape."""
+    lane = DirectLane(slots, delay, utilization)
+    for number, key in enumerate(keys):
+        enter(lane, number, at=number, shape_key=key)
+
+    assert lane.decide(0).reason == reason
+
+
+def test_a_batch_that_waited_closes_for_the_delay():
+    """At that time and not before."""
+    lane = DirectLane(2, 10, 1.0)
+    enter(lane, "a")
+
+    assert lane.decide(9) == WaitUntil(10)
+    assert lane.decide(10).reason == "delay"
+
+
+def test_slots_in_use_are_counted():
+    """Until their sequence leaves."""
+    lane = DirectLane(3)
+    sequences = [enter(lane, key) for key in "ab"]
+    assert lane.used == 2
+    lane.sleep(sequences[0])
+    lane.leave(sequences[0])
+
+    assert lane.used == 1

@@ -483,3 +483,17 @@ TestDirectMachine = DirectMachine.TestCase
 TestDirectMachine.settings = MACHINE
 TestOldestMachine = OldestMachine.TestCase
 TestOldestMachine.settings = MACHINE
+
+
+def test_places_and_the_oldest_request_are_known():
+    """A request that was taken back does not wait."""
+    sequences = table(slots=1, lanes=2)
+    assert (sequences.lanes_used, sequences.oldest_ns()) == ([0, 0], None)
+    first = add(sequences, 1, start=True, at=3)
+    add(sequences, 2, start=True, at=5)
+    add(sequences, 3, start=True, at=6)
+
+    assert sequences.lanes_used == [1, 1]
+    assert (sequences.backlog, sequences.oldest_ns()) == (1, 3)
+    sequences.discard(first)
+    assert sequences.oldest_ns() == 5

@@ -34,7 +34,16 @@ def test_every_model_metric_reads_its_own_number():
         "nv_inference_pending_request_count": 7,
         "nv_model_load_duration_secs": 1.5,
         "inferd_model_runs_inline": None,
+        "inferd_batch_close": None,
     }
+
+
+def test_only_models_that_batch_say_why_batches_closed():
+    """One number per reason there was."""
+    row = next(row for row in MODEL_INSTRUMENTS if row.name == "inferd_batch_close")
+
+    assert row.read(ModelStatistics(batch_closes={"full": 1})) is None
+    assert row.read(ModelStatistics(batch_closes={"full": 1}, combines=True)) == {"full": 1}
 
 
 def test_versions_with_the_cache_have_its_metrics():

@@ -14,9 +14,13 @@ from inferd.telemetry.metrics import Metrics
 
 
 def series(name="m", version="1", **tags):
-    """Return a version with instances and the cache that pads and has counted nothing yet."""
+    """Return a version with all optional series and one batch; nothing else is counted."""
     statistics = ModelStatistics(
-        uses_cache=True, padding=PaddingStatistics(), inline=inline_policy("auto")
+        uses_cache=True,
+        padding=PaddingStatistics(),
+        inline=inline_policy("auto"),
+        combines=True,
+        batch_closes={"full": 1},
     )
     return ModelSeries(name, version, tags, statistics)
 
@@ -71,7 +75,8 @@ def test_prometheus_reads_every_series(make):
     assert {
         dict(found)["reason"] for name, found in values if name == "nv_inference_request_failure"
     } == {"REJECTED", "CANCELED", "BACKEND", "OTHER"}
-    assert len(values) == len(plain) + 4
+    assert values["inferd_batch_close", (*labels[:1], ("reason", "full"), *labels[1:])] == 1
+    assert len(values) == len(plain) + 5
 
 
 def test_a_version_without_the_cache_has_no_metrics_of_it(make):
@@ -81,6 +86,15 @@ def test_a_version_without_the_cache_has_no_metrics_of_it(make):
     assert 'nv_cache_num_hits_per_model{model="m",version="1"} 0\n' in text
     assert text.count("nv_cache_num_hits_per_model{") == 1
     assert "nv_cache_" not in make([plain]).render().decode()
+
+
+def test_a_model_that_never_batches_says_nothing_of_batches(make):
+    """And where no model does, the metric is missing altogether."""
+    plain = ModelSeries("p", "1", {}, ModelStatistics(batch_closes={"full": 3}))
+    assert 'inferd_batch_close{model="m",reason="full",version="1"} 1\n' in (
+        make([plain, series()]).render().decode()
+    )
+    assert b"inferd_batch_close" not in make([plain]).render()
 
 
 def test_help_and_type_come_first(make):

@@ -20,6 +20,7 @@ from inferd.frontends.http.bodies import BodyRefused
 from inferd.frontends.http.infer import InferEndpoint
 from inferd.frontends.http.repository import RepositoryEndpoints
 from inferd.frontends.http.routes import METHODS, Endpoint, Route, resolve
+from inferd.frontends.http.scheduler import SchedulerEndpoint
 from inferd.models.model_config import to_json
 
 _log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Application:
             "model_metadata": self._model_metadata,
             "model_config": self._model_config,
             "statistics": self._statistics,
+            "scheduler": SchedulerEndpoint(dataplane),
             "infer": InferEndpoint(dataplane, max_input_size),
             "index": repository.index,
             "load": repository.load,

@@ -16,6 +16,7 @@ Endpoint = Literal[
     "model_metadata",
     "model_config",
     "statistics",
+    "scheduler",
     "infer",
     "index",
     "load",
@@ -49,6 +50,7 @@ METHODS: Final[dict[Endpoint, str]] = {
     "model_metadata": "GET",
     "model_config": "GET",
     "statistics": "GET",
+    "scheduler": "GET",
     "infer": "POST",
     "index": "POST",
     "load": "POST",
@@ -68,6 +70,7 @@ _MODEL_ACTIONS: Final[dict[str, Endpoint]] = {
     "ready": "model_ready",
     "config": "model_config",
     "stats": "statistics",
+    "scheduler": "scheduler",
 }
 
 _REPOSITORY_ACTIONS: Final[dict[str, Endpoint]] = {"load": "load", "unload": "unload"}

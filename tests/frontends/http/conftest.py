@@ -23,10 +23,12 @@ from inferd._generated.inference import (
 )
 from inferd.errors import NotFound
 from inferd.frontends.http.server import HttpServer
+from inferd.models.scheduler_report import SchedulerReport
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.signature import Signature, TensorSpec
 from inferd.protocol.tensors import Tensor
 from inferd.scheduling.replies import OneReply, ReplySource
+from inferd.scheduling.snapshot import SchedulerSnapshot
 
 
 class FakeDataPlane:
@@ -84,6 +86,12 @@ class FakeDataPlane:
                 memory_usage=[MemoryUsage(type="CPU", id=0, byte_size=9)],
             )
         ]
+
+    def scheduler_report(self, name: str, version: str) -> SchedulerReport:
+        self._check(name)
+        return SchedulerReport(
+            name, int(version or 1), "ensemble", False, [], SchedulerSnapshot(inflight=3)
+        )
 
     def repository_index(self, ready_only: bool) -> list[RepositoryIndexResponseModelIndex]:
         self.calls.append(("index", ready_only))
