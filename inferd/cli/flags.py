@@ -1,109 +1,42 @@
-"""
-The table of the server's options: every one ``tritonserver`` has, and inferd's own.
+"""The table of the server's options: every one ``tritonserver`` has, and inferd's own."""
 
-An option is *used* (it sets a field of :class:`~inferd.config.ServerConfig`), *ignored*
-(it tunes machinery inferd does not have; taken, checked for form and without effect) or
-*refused* (it asks for a feature that is not there yet, and serving on without it would
-not be what the operator asked for; its neutral value is taken).
-"""
-
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from typing import Final, get_args
 
 from inferd.cli import values
+from inferd.cli.flag import Flag, deprecated, ignored, refused, used
 from inferd.cli.values import boolean, integer, last, level, number
 from inferd.config import ControlMode, CpuKernels, EventLoop, RateLimit
 from inferd.telemetry.logs import Format
 
-Reader = Callable[[Sequence[str]], object]
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """
-    One option.
-
-    Attributes:
-        name: Its name without the dashes.
-        help: What it does.
-        read: Turns its occurrences into a value; raises ``ValueError``.
-        field: The field of the configuration it sets, ``log.<field>`` for those of the
-            log settings; None when it sets none.
-        default: The default the help shows; that of the field when empty.
-        neutral: For refused options, the values that ask for nothing.
-        refused: Whether values other than the neutral ones are refused.
-        bare: Whether it takes no value.
-        warning: Printed when it is used.
-    """
-
-    name: str
-    help: str
-    read: Reader
-    field: str | None = None
-    default: str = ""
-    neutral: tuple[str, ...] = ()
-    refused: bool = False
-    bare: bool = False
-    warning: str = ""
-
-    @property
-    def ignored(self) -> bool:
-        """Whether it has no effect at all."""
-        return self.field is None and not self.refused
-
-    @property
-    def variable(self) -> str:
-        """The environment variable that stands in for it."""
-        return f"INFERD_{self.name.upper().replace('-', '_')}"
-
-
-def _used(name: str, field: str, read: Reader, help: str, *, default: str = "") -> Flag:
-    return Flag(name, help, read, field=field, default=default)
-
-
-def _ignored(name: str, default: str, read: Callable[[str], object], help: str) -> Flag:
-    return Flag(name, help, last(read), default=default)
-
-
-def _refused(name: str, neutral: tuple[str, ...], help: str) -> Flag:
-    default = neutral[0] if neutral else ""
-    return Flag(name, help, values.every, default=default, neutral=neutral, refused=True)
-
-
-def _deprecated(flag: Flag, instead: str) -> Flag:
-    warning = f"Warning: '--{flag.name}' has been deprecated! Please use '--{instead}' instead."
-    return replace(flag, warning=warning)
-
-
 _OFF: Final = ("false", "0", "off")
 
 _DEPRECATED: Final = tuple(
-    _deprecated(flag, instead)
+    deprecated(flag, instead)
     for flag, instead in (
         (
-            _used(
+            used(
                 "strict-model-config", "auto_complete_config", values.no_if_true,
                 "The same as --disable-auto-complete-config.", default="false",
             ),
             "disable-auto-complete-config",
         ),
         (
-            _used(
+            used(
                 "response-cache-byte-size", "response_cache_byte_size", last(integer),
                 "The same as --cache-config=local,size=<bytes>; 0 is no cache.",
             ),
             "cache-config",
         ),
-        (_ignored("trace-file", "", str, "File for traces."), "trace-config"),
-        (_refused("trace-level", ("OFF",), "What to trace."), "trace-config"),
+        (ignored("trace-file", "", str, "File for traces."), "trace-config"),
+        (refused("trace-level", ("OFF",), "What to trace."), "trace-config"),
         (
-            _ignored("trace-rate", "1000", integer, "Requests per trace."),
+            ignored("trace-rate", "1000", integer, "Requests per trace."),
             "trace-config",
         ),
-        (_ignored("trace-count", "-1", integer, "Traces in all."), "trace-config"),
+        (ignored("trace-count", "-1", integer, "Traces in all."), "trace-config"),
         (
-            _ignored("trace-log-frequency", "0", integer, "Traces per file."),
+            ignored("trace-log-frequency", "0", integer, "Traces per file."),
             "trace-config",
         ),
     )
@@ -111,35 +44,35 @@ _DEPRECATED: Final = tuple(
 
 GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
     "Server": (
-        _used("id", "id", last(str), "Name of the server in its metadata."),
-        _used(
+        used("id", "id", last(str), "Name of the server in its metadata."),
+        used(
             "exit-timeout-secs", "exit_timeout_secs", last(integer),
             "Seconds that requests in flight have to finish when the server is told to exit.",
         ),
     ),
     "Logging": (
-        _used(
+        used(
             "log-verbose", "log.verbose_level", last(level),
             "Write verbose records up to this level; 0 writes none.",
         ),
-        _used("log-info", "log.info", last(boolean), "Write informational records."),
-        _used("log-warning", "log.warning", last(boolean), "Write warnings."),
-        _used("log-error", "log.error", last(boolean), "Write errors."),
-        _used(
+        used("log-info", "log.info", last(boolean), "Write informational records."),
+        used("log-warning", "log.warning", last(boolean), "Write warnings."),
+        used("log-error", "log.error", last(boolean), "Write errors."),
+        used(
             "log-format", "log.format", last(values.choice(*get_args(Format))),
             "Time format of the records: default (I0520 20:03:25.829575) or ISO8601.",
         ),
-        _used(
+        used(
             "log-file", "log.file", last(str),
             "Append the records to this file instead of writing them to the console.",
         ),
     ),
     "Model Repository": (
-        _used(
+        used(
             "model-repository", "model_repositories", values.every,
             "Folder or URI of a model repository; may be repeated.",
         ),
-        _used(
+        used(
             "exit-on-error", "exit_on_error", last(boolean),
             "End the start-up when a model fails to load.",
         ),
@@ -148,162 +81,162 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
             "Take model configs as they are instead of completing them from the model files.",
             values.no_if_true, field="auto_complete_config", bare=True,
         ),
-        _used(
+        used(
             "strict-readiness", "strict_readiness", last(boolean),
             "Be ready only when every model is.",
         ),
-        _used(
+        used(
             "model-control-mode", "model_control_mode", last(values.choice(*get_args(ControlMode))),
             "What loads models after the start-up: none, poll (changes in the repository) or "
             "explicit (the model control calls, and only they).",
         ),
-        _used(
+        used(
             "repository-poll-secs", "repository_poll_secs", last(integer),
             "Seconds between two looks at the repositories in poll mode.",
         ),
-        _used(
+        used(
             "load-model", "load_models", values.every,
             "Model to load at the start in explicit mode; may be repeated; '*' loads all.",
         ),
-        _used(
+        used(
             "model-config-name", "model_config_name",
             last(values.non_empty("--model-config-name")),
             "Use <model>/configs/<name>.pbtxt as the config of models that have one.",
         ),
-        _used(
+        used(
             "model-load-thread-count", "model_load_thread_count", last(integer),
             "Models loaded at the same time.",
         ),
-        _used(
+        used(
             "model-load-retry-count", "model_load_retry_count", last(integer),
             "Further attempts at a model that fails to load.",
         ),
-        _refused(
+        refused(
             "model-namespacing", _OFF,
             "Let models of different repositories have the same name.",
         ),
-        _ignored("enable-peer-access", "true", boolean, "Let GPUs read each other's memory."),
+        ignored("enable-peer-access", "true", boolean, "Let GPUs read each other's memory."),
     ),
     "HTTP": (
-        _used("allow-http", "allow_http", last(boolean), "Serve HTTP."),
-        _used(
+        used("allow-http", "allow_http", last(boolean), "Serve HTTP."),
+        used(
             "http-address", "http_address", last(str),
             "Address HTTP listens on. The default is every address, as tritonserver's is; "
             "127.0.0.1 keeps a server on a workstation private.",
         ),
-        _used("http-port", "http_port", last(integer), "Port HTTP listens on; 0 picks a free one."),
-        _used(
+        used("http-port", "http_port", last(integer), "Port HTTP listens on; 0 picks a free one."),
+        used(
             "reuse-http-port", "reuse_http_port", last(boolean),
             "Share the port with other processes.",
         ),
-        _used(
+        used(
             "http-max-input-size", "http_max_input_size", last(integer),
             "Largest request body in bytes.",
         ),
-        _refused(
+        refused(
             "http-header-forward-pattern", ("",),
             "Hand request headers that match to the model as parameters.",
         ),
-        _ignored("http-thread-count", "8", integer, "Threads that handle HTTP."),
-        _refused(
+        ignored("http-thread-count", "8", integer, "Threads that handle HTTP."),
+        refused(
             "http-restricted-api", (),
             "Require a header for some calls: <apis>:<key>=<value>.",
         ),
     ),
     "GRPC": (
-        _used("allow-grpc", "allow_grpc", last(boolean), "Serve gRPC."),
-        _used("grpc-address", "grpc_address", last(str), "Address gRPC listens on."),
-        _used("grpc-port", "grpc_port", last(integer), "Port gRPC listens on; 0 picks a free one."),
-        _used(
+        used("allow-grpc", "allow_grpc", last(boolean), "Serve gRPC."),
+        used("grpc-address", "grpc_address", last(str), "Address gRPC listens on."),
+        used("grpc-port", "grpc_port", last(integer), "Port gRPC listens on; 0 picks a free one."),
+        used(
             "reuse-grpc-port", "reuse_grpc_port", last(boolean),
             "Share the port with other processes.",
         ),
-        _refused(
+        refused(
             "grpc-header-forward-pattern", ("",),
             "Hand request metadata that matches to the model as parameters.",
         ),
-        _ignored("grpc-infer-thread-count", "2", integer, "Threads that handle gRPC."),
-        _ignored(
+        ignored("grpc-infer-thread-count", "2", integer, "Threads that handle gRPC."),
+        ignored(
             "grpc-infer-allocation-pool-size", "8", integer, "Request objects kept for reuse."
         ),
-        _ignored(
+        ignored(
             "grpc-max-response-pool-size", "2147483647", integer, "Stream responses kept for reuse."
         ),
-        _refused("grpc-use-ssl", _OFF, "Encrypt with TLS."),
-        _refused("grpc-use-ssl-mutual", _OFF, "Require a client certificate too."),
-        _ignored("grpc-server-cert", "", str, "File with the server's certificate."),
-        _ignored("grpc-server-key", "", str, "File with the server's private key."),
-        _ignored("grpc-root-cert", "", str, "File with the root certificates."),
-        _ignored(
+        refused("grpc-use-ssl", _OFF, "Encrypt with TLS."),
+        refused("grpc-use-ssl-mutual", _OFF, "Require a client certificate too."),
+        ignored("grpc-server-cert", "", str, "File with the server's certificate."),
+        ignored("grpc-server-key", "", str, "File with the server's private key."),
+        ignored("grpc-root-cert", "", str, "File with the root certificates."),
+        ignored(
             "grpc-infer-response-compression-level", "none", str,
             "How hard to compress responses.",
         ),
-        _ignored(
+        ignored(
             "grpc-keepalive-time", "7200000", integer,
             "Milliseconds of silence before the server pings a client.",
         ),
-        _ignored(
+        ignored(
             "grpc-keepalive-timeout", "20000", integer,
             "Milliseconds a client has to answer the ping.",
         ),
-        _ignored(
+        ignored(
             "grpc-keepalive-permit-without-calls", "0", boolean,
             "Ping clients that have no call open.",
         ),
-        _ignored(
+        ignored(
             "grpc-http2-max-pings-without-data", "2", integer,
             "Pings without data in between.",
         ),
-        _ignored(
+        ignored(
             "grpc-http2-min-recv-ping-interval-without-data", "300000", integer,
             "Milliseconds a client must leave between two pings.",
         ),
-        _ignored(
+        ignored(
             "grpc-http2-max-ping-strikes", "2", integer,
             "Pings too many before a client is turned away.",
         ),
-        _refused("grpc-max-connection-age", (), "Milliseconds until a connection is closed."),
-        _refused(
+        refused("grpc-max-connection-age", (), "Milliseconds until a connection is closed."),
+        refused(
             "grpc-max-connection-age-grace", (),
             "Milliseconds its calls then have to finish.",
         ),
-        _refused(
+        refused(
             "grpc-restricted-protocol", (),
             "Require a metadata entry for some calls: <protocols>:<key>=<value>.",
         ),
     ),
     "Sagemaker": (
-        _refused("allow-sagemaker", _OFF, "Serve Amazon SageMaker's calls."),
-        _ignored("sagemaker-port", "8080", integer, "Port for them."),
-        _ignored("sagemaker-safe-port-range", "", str, "Ports that are allowed."),
-        _ignored("sagemaker-thread-count", "8", integer, "Threads that handle them."),
+        refused("allow-sagemaker", _OFF, "Serve Amazon SageMaker's calls."),
+        ignored("sagemaker-port", "8080", integer, "Port for them."),
+        ignored("sagemaker-safe-port-range", "", str, "Ports that are allowed."),
+        ignored("sagemaker-thread-count", "8", integer, "Threads that handle them."),
     ),
     "Vertex": (
-        _refused("allow-vertex-ai", _OFF, "Serve Google Vertex AI's calls."),
-        _ignored("vertex-ai-port", "8080", integer, "Port for them."),
-        _ignored("vertex-ai-thread-count", "8", integer, "Threads that handle them."),
-        _ignored("vertex-ai-default-model", "", str, "Model for calls that name none."),
+        refused("allow-vertex-ai", _OFF, "Serve Google Vertex AI's calls."),
+        ignored("vertex-ai-port", "8080", integer, "Port for them."),
+        ignored("vertex-ai-thread-count", "8", integer, "Threads that handle them."),
+        ignored("vertex-ai-default-model", "", str, "Model for calls that name none."),
     ),
     "Metrics": (
-        _used("allow-metrics", "allow_metrics", last(boolean), "Serve Prometheus metrics."),
-        _ignored("allow-gpu-metrics", "true", boolean, "Report the GPUs' use."),
-        _used(
+        used("allow-metrics", "allow_metrics", last(boolean), "Serve Prometheus metrics."),
+        ignored("allow-gpu-metrics", "true", boolean, "Report the GPUs' use."),
+        used(
             "allow-cpu-metrics", "allow_cpu_metrics", last(boolean),
             "Report the machine's processor and memory use.",
         ),
-        _used(
+        used(
             "metrics-address", "metrics_address", last(str),
             "Address metrics listen on.", default="the HTTP address",
         ),
-        _used(
+        used(
             "metrics-port", "metrics_port", last(integer),
             "Port metrics listen on; 0 picks a free one.",
         ),
-        _ignored(
+        ignored(
             "metrics-interval-ms", "2000", number,
             "Milliseconds between two readings of the machine; inferd reads at every scrape.",
         ),
-        _used(
+        used(
             "metrics-config", "counter_latencies", values.metrics_settings,
             "Setting of the metrics, <setting>=<value>; may be repeated. counter_latencies "
             "switches the cumulative durations; summaries and histograms are not supported yet.",
@@ -319,79 +252,79 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
         ),
     ),
     "Backend": (
-        _ignored(
+        ignored(
             "backend-directory", "/opt/tritonserver/backends", str,
             "Folder of Triton's backends; inferd's are Python packages.",
         ),
-        _used(
+        used(
             "backend-config", "backend_config", values.backend_settings,
             "Setting of a backend, <backend>,<setting>=<value>, or of all, <setting>=<value>; "
             "may be repeated.",
         ),
     ),
     "Repository Agent": (
-        _ignored(
+        ignored(
             "repoagent-directory", "/opt/tritonserver/repoagents", str,
             "Folder of Triton's repository agents.",
         ),
     ),
     "Response Cache": (
-        _used(
+        used(
             "cache-config", "response_cache_byte_size", values.cache_settings,
             "Setting of the response cache, <cache>,<setting>=<value>. The cache is 'local', its "
             "setting 'size': bytes that the responses of all models with response_cache share.",
             default="no cache",
         ),
-        _ignored(
+        ignored(
             "cache-directory", "/opt/tritonserver/caches", str,
             "Folder of Triton's response caches.",
         ),
     ),
     "Rate Limiter": (
-        _used(
+        used(
             "rate-limit", "rate_limit", last(values.word(*get_args(RateLimit))),
             "Limit executions by the resources of instance groups: off or execution_count.",
         ),
-        _used(
+        used(
             "rate-limit-resource", "rate_limit_resources", values.rate_limit_resources,
             "How much of a resource each device, or one, has: <name>:<count>[:<device>]; may be "
             "repeated.", default="the greatest need",
         ),
     ),
     "Memory/Device Management": (
-        _used(
+        used(
             "pinned-memory-pool-byte-size", "pinned_memory_pool_byte_size", last(integer),
             "Bytes of Triton's pinned memory pool; only shown in the table of options.",
         ),
-        _used(
+        used(
             "cuda-memory-pool-byte-size", "cuda_memory_pool_byte_size", values.pools,
             "Bytes of Triton's memory pool on a GPU, <gpu>:<bytes>; only shown, as above.",
         ),
-        _ignored("cuda-virtual-address-size", "", str, "Bytes reserved on a GPU: <gpu>:<bytes>."),
-        _used(
+        ignored("cuda-virtual-address-size", "", str, "Bytes reserved on a GPU: <gpu>:<bytes>."),
+        used(
             "min-supported-compute-capability", "min_supported_compute_capability",
             last(number), "Oldest GPUs allowed; only shown, as above.",
         ),
-        _ignored("buffer-manager-thread-count", "0", integer, "Threads that copy tensors."),
-        _ignored("host-policy", "", str, "Memory and cores of an instance group."),
-        _ignored(
+        ignored("buffer-manager-thread-count", "0", integer, "Threads that copy tensors."),
+        ignored("host-policy", "", str, "Memory and cores of an instance group."),
+        ignored(
             "model-load-gpu-limit", "", str,
             "Share of a GPU's memory beyond which no model is loaded: <gpu>:<share>.",
         ),
     ),
     "Shared Memory": (
-        _refused("allow-client-shm", _OFF, "Let clients hand tensors over in shared memory."),
+        refused("allow-client-shm", _OFF, "Let clients hand tensors over in shared memory."),
     ),
     "inferd": (
-        _used(
+        used(
             "event-loop", "event_loop", last(values.choice(*get_args(EventLoop))),
             "Event loop that runs the server: auto (uvloop where installed), uvloop or asyncio.",
         ),
-        _used(
+        used(
             "cpu-kernels", "cpu_kernels", last(values.choice(*get_args(CpuKernels))),
             "Kernels that classify: numpy, or numba, which is compiled at start-up and faster.",
         ),
-        _used(
+        used(
             "strict-deadlines", "strict_deadlines", last(boolean),
             "Answer a queue timeout with 504 and DEADLINE_EXCEEDED instead of 503 and UNAVAILABLE.",
         ),

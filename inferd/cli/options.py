@@ -15,7 +15,8 @@ from dataclasses import MISSING, Field, fields
 from typing import Any, Final
 
 from inferd._generated.inference import ServerMetadataResponse
-from inferd.cli.flags import FLAGS, GROUPS, Flag
+from inferd.cli.flag import Flag
+from inferd.cli.flags import FLAGS, GROUPS
 from inferd.config import ServerConfig
 from inferd.errors import ConfigError
 from inferd.telemetry.logs import LogSettings

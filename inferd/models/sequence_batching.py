@@ -13,9 +13,10 @@ from inferd.scheduling.sequence_assembly import SequenceAssembler
 from inferd.scheduling.sequence_controls import SequenceControls
 from inferd.scheduling.sequence_oldest import OldestLane, OldestPolicy
 from inferd.scheduling.sequence_rows import Lane
-from inferd.scheduling.sequence_scheduler import SequenceScheduler, Step
+from inferd.scheduling.sequence_scheduler import SequenceScheduler
 from inferd.scheduling.sequence_slots import DirectLane
 from inferd.scheduling.sequence_state import SequenceStates
+from inferd.scheduling.sequence_step import Step
 from inferd.scheduling.sequences import SequenceTable, idle_ns
 from inferd.scheduling.statistics import ModelStatistics
 

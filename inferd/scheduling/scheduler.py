@@ -8,7 +8,7 @@ schedules one pump for its end.
 
 import asyncio
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -25,6 +25,7 @@ from inferd.scheduling.inline import InlinePolicy
 from inferd.scheduling.instances import Seat
 from inferd.scheduling.limited_instances import Permits, make_pool
 from inferd.scheduling.ordering import ArrivalOrder
+from inferd.scheduling.pending import Pending
 from inferd.scheduling.policy import BatchPolicy
 from inferd.scheduling.replies import ReplyStream
 from inferd.scheduling.rescheduling import refuse_rescheduled
@@ -35,41 +36,6 @@ from inferd.scheduling.streams import OpenStreams
 
 INLINE_BUDGET_NS: Final = 1_000_000
 """Inline executions yield to the event loop after this long, however long the queue is."""
-
-
-class Pending:
-    """A request on its way through the scheduler, and the future of its answer."""
-
-    __slots__ = ("enqueued_ns", "future", "request", "rows", "shape_key", "stream")
-
-    def __init__(
-        self,
-        request: InferRequest,
-        shape_key: Hashable,
-        enqueued_ns: int,
-        future: "asyncio.Future[InferResponse]",
-    ) -> None:
-        self.request = request
-        self.rows = request.batch_size
-        self.shape_key = shape_key
-        self.enqueued_ns = enqueued_ns
-        self.future = future
-        self.stream: ReplyStream | None = None
-
-    @property
-    def priority(self) -> int:
-        """The request's priority level; 0 is the model's default."""
-        return self.request.priority
-
-    @property
-    def timeout_us(self) -> int:
-        """The request's own queue timeout in microseconds; 0 is none."""
-        return self.request.timeout_us
-
-    @property
-    def deadline_ns(self) -> int:
-        """When the client no longer waits for the answer, monotonic; 0 is never."""
-        return self.request.deadline_ns
 
 
 class Scheduler:

@@ -8,7 +8,7 @@ decision; this module only acts on it.
 import asyncio
 import logging
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -17,7 +17,7 @@ from inferd.errors import DeadlineExceeded, QueueTimeout, ShuttingDown
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.batcher import WaitUntil
 from inferd.scheduling.deadline_watch import DeadlineWatch
-from inferd.scheduling.decoupled import NOBODY, ExecutionSender, Sender, execute_decoupled
+from inferd.scheduling.decoupled import NOBODY, ExecutionSender, execute_decoupled
 from inferd.scheduling.estimate import ExecutionEstimate
 from inferd.scheduling.execution import Execution, execute
 from inferd.scheduling.history import BatchHistory, count_failed
@@ -28,6 +28,7 @@ from inferd.scheduling.replies import ReplyStream
 from inferd.scheduling.rescheduling import end_unfinished, goes_on, refuse_rescheduled
 from inferd.scheduling.sequence_assembly import SequenceAssembler
 from inferd.scheduling.sequence_rows import Execute, Row
+from inferd.scheduling.sequence_step import Step
 from inferd.scheduling.sequences import EXPIRED, SequenceTable
 from inferd.scheduling.settlement import TOO_LATE, record_cancelled, settle
 from inferd.scheduling.snapshot import InstanceState, QueueLevel, SchedulerSnapshot, Sequences
@@ -38,41 +39,6 @@ logger = logging.getLogger(__name__)
 
 INLINE_BUDGET_NS: Final = 1_000_000
 """Inline executions yield to the event loop after this long, however long the queue is."""
-
-
-class Step:
-    """A request of a sequence on its way through the scheduler, and its answer's future."""
-
-    __slots__ = (
-        "again",
-        "discarded",
-        "enqueued_ns",
-        "future",
-        "once",
-        "queued",
-        "request",
-        "sender",
-        "shape_key",
-        "stream",
-    )
-
-    def __init__(
-        self,
-        request: InferRequest,
-        shape_key: Hashable,
-        enqueued_ns: int,
-        future: "asyncio.Future[InferResponse]",
-    ) -> None:
-        self.request = request
-        self.shape_key = shape_key
-        self.enqueued_ns = enqueued_ns
-        self.future = future
-        self.discarded = False
-        self.queued = True
-        self.once = self.again = False
-        self.stream: ReplyStream | None = None
-        # Kept while the request may be executed again; the backend would end it by dropping it.
-        self.sender: Sender | None = None
 
 
 class SequenceScheduler:

@@ -1,0 +1,42 @@
+"""A request between its arrival at a scheduler and its answer."""
+
+import asyncio
+from collections.abc import Hashable
+
+from inferd.protocol.messages import InferRequest, InferResponse
+from inferd.scheduling.replies import ReplyStream
+
+
+class Pending:
+    """A request on its way through the scheduler, and the future of its answer."""
+
+    __slots__ = ("enqueued_ns", "future", "request", "rows", "shape_key", "stream")
+
+    def __init__(
+        self,
+        request: InferRequest,
+        shape_key: Hashable,
+        enqueued_ns: int,
+        future: "asyncio.Future[InferResponse]",
+    ) -> None:
+        self.request = request
+        self.rows = request.batch_size
+        self.shape_key = shape_key
+        self.enqueued_ns = enqueued_ns
+        self.future = future
+        self.stream: ReplyStream | None = None
+
+    @property
+    def priority(self) -> int:
+        """The request's priority level; 0 is the model's default."""
+        return self.request.priority
+
+    @property
+    def timeout_us(self) -> int:
+        """The request's own queue timeout in microseconds; 0 is none."""
+        return self.request.timeout_us
+
+    @property
+    def deadline_ns(self) -> int:
+        """When the client no longer waits for the answer, monotonic; 0 is never."""
+        return self.request.deadline_ns
