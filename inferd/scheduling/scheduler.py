@@ -74,8 +74,9 @@ class Scheduler:
         self._timeout_error = DeadlineExceeded if strict_deadlines else QueueTimeout
         # Made when the first request with a deadline comes.
         self._estimate: ExecutionEstimate | None = None
+        # Streams are told as they come: one that never ends would hold back all behind it.
         self._order: ArrivalOrder[Pending, tuple[Answer, Execution]] | None = (
-            ArrivalOrder() if policy.preserves_order else None
+            ArrivalOrder() if policy.preserves_order and not decoupled else None
         )
         self._assembler = assembler
         self._statistics = statistics
