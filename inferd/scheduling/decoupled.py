@@ -189,8 +189,10 @@ def execute_decoupled(
             _answer(senders, assembler.scatter(batch, outputs), batch.rescheduled or ())
         for index, failed in (batch.failures or {}).items():
             senders[index].end(failed)
+            execution.failed += 1
     except BaseException as error:
         failure = failure_of(error)
+        execution.failed = len(requests)
         for sender in senders:
             sender.end(failure)
     execution.end_ns = time.monotonic_ns()

@@ -37,7 +37,8 @@ class Execution:
 
     Attributes:
         answers: One per request, in order.
-        size: Rows executed; 0 when gathering failed.
+        size: Rows executed; 0 when the execution failed.
+        failed: How many requests the backend or its failure left without an answer.
         start_ns: When gathering began, monotonic.
         gathered_ns: When the backend was called.
         executed_ns: When the backend returned.
@@ -49,6 +50,7 @@ class Execution:
         "answers",
         "end_ns",
         "executed_ns",
+        "failed",
         "gathered_ns",
         "rescheduled",
         "size",
@@ -57,7 +59,7 @@ class Execution:
 
     def __init__(self, start_ns: int) -> None:
         self.answers: list[Answer] = []
-        self.size = 0
+        self.size = self.failed = 0
         self.rescheduled: set[int] | None = None
         self.start_ns = self.gathered_ns = self.executed_ns = self.end_ns = start_ns
 
@@ -77,9 +79,12 @@ def execute(instance: Instance, assembler: Gathers, requests: Sequence[InferRequ
         execution.size = batch.size
         execution.rescheduled = batch.rescheduled
         execution.answers = assembler.scatter(batch, outputs)
+        if batch.failures is not None:
+            execution.failed = len(batch.failures)
     except BaseException as error:
         # SystemExit and the like, too: they would end the instance's thread, or the event loop.
         execution.answers = [failure_of(error)] * len(requests)
+        execution.failed = len(requests)
     execution.end_ns = time.monotonic_ns()
     return execution
 

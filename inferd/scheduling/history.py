@@ -5,7 +5,6 @@ It reads no clock. A batch costs one record of plain numbers; nothing is formatt
 request or answer is kept, until somebody asks.
 """
 
-from array import array
 from collections import deque
 from collections.abc import Iterable
 from typing import Final, Protocol
@@ -34,7 +33,7 @@ class Timed(Protocol):
     end_ns: int
 
 
-_Record = tuple[int, str, int, int, "array[int]", int, int, int, int]
+_Record = tuple[int, str, int, int, list[int], int, int, int, int]
 """
 Instance, reason, size, failed requests, when each request was queued, then the four times
 of the execution. Plain, because a named one takes as long to make as all the rest.
@@ -94,7 +93,7 @@ class BatchHistory:
         closes, sizes = self._closes, self._sizes
         closes[reason] = closes.get(reason, 0) + 1
         sizes[size] = sizes.get(size, 0) + 1
-        enqueued_ns = array("q", [entry.enqueued_ns for entry in batch])
+        enqueued_ns = [entry.enqueued_ns for entry in batch]
         executed_ns = done.executed_ns if done.size else done.end_ns
         times = done.start_ns, done.gathered_ns, executed_ns, done.end_ns
         self._recent.append((instance, reason, size, failed, enqueued_ns, *times))

@@ -20,7 +20,7 @@ from inferd.scheduling.batcher import Batcher, CloseReason, Dispatch, WaitUntil
 from inferd.scheduling.decoupled import execute_decoupled
 from inferd.scheduling.estimate import ExecutionEstimate
 from inferd.scheduling.execution import Answer, Execution, execute
-from inferd.scheduling.history import BatchHistory, count_failed
+from inferd.scheduling.history import BatchHistory
 from inferd.scheduling.inline import InlinePolicy
 from inferd.scheduling.instances import Seat
 from inferd.scheduling.limited_instances import Permits, make_pool
@@ -220,7 +220,8 @@ class Scheduler:
         yield_ns = now_ns + INLINE_BUDGET_NS
         if self._times_out:
             self._reject_expired(now_ns)
-        while len(self._batcher) and (seat := self._pool.take()) is not None:
+        queue = self._batcher.queue
+        while queue and (seat := self._pool.take()) is not None:
             estimate = self._estimate
             decision = self._batcher.decide(now_ns, 0 if estimate is None else estimate.ample_ns)
             if isinstance(decision, Dispatch):
@@ -237,10 +238,12 @@ class Scheduler:
             if isinstance(decision, WaitUntil):
                 self._start_timer(decision.at_ns, now_ns)
             return
-        self._want_nothing_if_empty()
-        expiry_ns = self._next_expiry_ns()
-        if expiry_ns is not None:
-            self._start_timer(expiry_ns, now_ns)
+        if self._pool.waits:
+            self._want_nothing_if_empty()
+        if self._times_out:
+            expiry_ns = self._next_expiry_ns()
+            if expiry_ns is not None:
+                self._start_timer(expiry_ns, now_ns)
 
     def _next_expiry_ns(self) -> int | None:
         """Return when :meth:`_reject_expired` has something to do next."""
@@ -317,7 +320,7 @@ class Scheduler:
         self, seat: Seat, batch: list[Pending], reason: CloseReason, done: Execution
     ) -> None:
         self._finish(seat, batch, reason, done)
-        if len(self._batcher):
+        if self._batcher.queue:
             self._pump()
 
     def _finish(
@@ -338,14 +341,10 @@ class Scheduler:
         if done.rescheduled:
             refuse_rescheduled(batch, done)
         size = done.size or _rows(batch)
+        self._history.end(seat.index, reason, size, batch, done.failed, done)
         if self._streams is None:
-            failed = count_failed(done.answers)
-            self._history.end(seat.index, reason, size, batch, failed, done)
             for pending, answer in zip(batch, done.answers, strict=True):
                 self._conclude(pending, answer, done)
-        else:
-            failed = 0 if done.size else len(batch)
-            self._history.end(seat.index, reason, size, batch, failed, done)
         self._note_idle()
 
     def _conclude(self, pending: Pending, answer: Answer, done: Execution) -> None:
@@ -361,12 +360,13 @@ class Scheduler:
 
     def _want_nothing_if_empty(self) -> None:
         """Wait for no resources when there is nothing to execute; others may want them."""
-        if self._pool.waits and not len(self._batcher):
+        if not self._batcher.queue:
             self._pool.withdraw()
 
     def _note_idle(self) -> None:
-        self._want_nothing_if_empty()
-        if not self._pool.busy and not len(self._batcher) and not self._streams:
+        if self._pool.waits:
+            self._want_nothing_if_empty()
+        if not self._pool.busy and not self._batcher.queue and not self._streams:
             self._idle.set()
 
 

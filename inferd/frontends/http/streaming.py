@@ -28,7 +28,7 @@ _OFF_LOOP_ELEMENTS: Final = 1 << 16
 
 def wanted(accept: str | None) -> str | None:
     """Return the content type of the stream an ``Accept`` header asks for, or ``None``."""
-    if accept is None:
+    if accept is None or accept == "*/*":
         return None
     kinds = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
     return next((kind for kind in (_EVENTS, _LINES) if kind in kinds), None)
