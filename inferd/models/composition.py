@@ -75,7 +75,7 @@ def check_composition(config: ModelConfig, find: FindComposing) -> None:
         _check_step(config, step, _config_of(step, models[step.model_name]), tensors)
     origins = Origins(config.name, _decoupled_steps(config, models))
     origins.follow(_steps(config), [one.name for one in config.input])
-    origins.check_outputs([one.name for one in config.output])
+    origins.check_together()
 
 
 def is_composed_decoupled(config: ModelConfig, find: FindComposing) -> bool:

@@ -2,7 +2,8 @@
 Which decoupled steps of an ensemble each tensor comes from.
 
 A tensor made behind a decoupled step exists once per response. Tensors of one response go
-together; those of responses of different steps do not, so no step and no reply may need both.
+together; those of responses of different steps do not, so no step may need both, and the
+decoupled steps of an ensemble are one behind the other.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -50,16 +51,17 @@ class Origins:
             for index in ready:
                 self._pass(index, waiting.pop(index))
 
-    def check_outputs(self, outputs: Iterable[str]) -> None:
+    def check_together(self) -> None:
         """
-        Check that the ensemble's outputs go together.
+        Check that every decoupled step is behind the one before it.
 
         Raises:
-            LoadFailed: They do not.
+            LoadFailed: There are two of which neither needs the responses of the other.
         """
-        if self._longest(outputs) is None:
+        if self._longest(self._found) is None:
             raise LoadFailed(
-                f"in ensemble {self._ensemble}, outputs originate from different decoupled models"
+                f"in ensemble {self._ensemble}, there are decoupled models of which neither "
+                "receives what originated from the other"
             )
 
     def _knows(self, step: ModelEnsemblingStep) -> bool:

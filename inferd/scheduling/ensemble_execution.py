@@ -229,6 +229,8 @@ class StreamedExecution:
                 await room.acquire()
                 answer, final = await replies.receive()
                 if isinstance(answer, InferdError):
+                    if before is not None:
+                        await asyncio.wait([before])
                     raise answer
                 if answer is None or not answer.outputs:
                     room.release()
@@ -239,10 +241,12 @@ class StreamedExecution:
                 before.add_done_callback(lambda _: room.release())
 
     async def _follow(
-        self, run: EnsembleRun, step: Step, outputs: Sequence[Tensor], rows: int, emit: Emit
+        self, run: EnsembleRun, step: Step, outputs: Sequence[Tensor], rows: int, turn: "_InTurn"
     ) -> None:
         branch, ready = run.fork(step, outputs, rows)
-        await self._flow(branch, ready, emit)
+        await self._flow(branch, ready, turn)
+        # One that had nothing to emit ends in its turn, too: the next one waits for it alone.
+        await turn.come()
 
 
 class _InTurn:
@@ -260,10 +264,14 @@ class _InTurn:
         self._before = before
         self._emit = emit
 
-    async def __call__(self, reply: Reply) -> None:
+    async def come(self) -> None:
+        """Wait until the other task has ended."""
         if self._before is not None:
             await asyncio.wait([self._before])
             self._before = None
+
+    async def __call__(self, reply: Reply) -> None:
+        await self.come()
         await self._emit(reply)
 
 
@@ -294,11 +302,19 @@ class EnsembleReplies:
         task: The task.
     """
 
-    __slots__ = ("_replies", "task")
+    __slots__ = ("_closed", "_replies", "task")
 
     def __init__(self, make: Callable[[Emit], Coroutine[Any, Any, InferdError | None]]) -> None:
         self._replies: asyncio.Queue[Reply] = asyncio.Queue(ROOM)
-        self.task = asyncio.get_running_loop().create_task(make(self._replies.put))
+        self._closed = False
+        self.task = asyncio.get_running_loop().create_task(make(self._emit))
+
+    async def _emit(self, reply: Reply) -> None:
+        # A task that is cancelled in the moment a step fails sees the failure only, and would
+        # wait for ever for room to tell it.
+        if self._closed:
+            raise asyncio.CancelledError
+        await self._replies.put(reply)
 
     async def receive(self) -> Reply:
         """Return the next reply; not to be called after the final one."""
@@ -306,4 +322,5 @@ class EnsembleReplies:
 
     def close(self) -> None:
         """Take the request back unless it is over."""
+        self._closed = True
         self.task.cancel()

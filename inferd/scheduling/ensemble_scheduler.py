@@ -137,10 +137,7 @@ class EnsembleScheduler:
         try:
             response = await self._answer(request, reservation)
         except BaseException as error:
-            now_ns = time.monotonic_ns()
-            self._statistics.record_failure(
-                failure_reason(error), now_ns - (request.received_ns or start_ns)
-            )
+            self._record_failure(request, start_ns, error)
             if isinstance(error, InferdError):
                 raise self._named(error) from error
             raise
@@ -166,12 +163,16 @@ class EnsembleScheduler:
             InferdError: A model does not serve.
         """
         self._check_accepting()
-        held = reservation if reservation is not None else self.reserve()
         self._statistics.last_inference_ms = time.time_ns() // 1_000_000
+        start_ns = time.monotonic_ns()
+        try:
+            held = reservation if reservation is not None else self.reserve()
+        except InferdError as error:
+            self._record_failure(request, start_ns, error)
+            raise
         self._holds.acquire()
         execution = StreamedExecution(self._plan, self._version, request, held, self.in_steps)
         replies = EnsembleReplies(partial(self._stream, execution))
-        start_ns = time.monotonic_ns()
 
         def over(task: "asyncio.Task[InferdError | None]") -> None:
             self._holds.release()
@@ -199,11 +200,8 @@ class EnsembleScheduler:
         error = asyncio.CancelledError() if task.cancelled() else task.exception() or task.result()
         if error is None:
             self._record_success(request, start_ns)
-            return
-        now_ns = time.monotonic_ns()
-        self._statistics.record_failure(
-            failure_reason(error), now_ns - (request.received_ns or start_ns)
-        )
+        else:
+            self._record_failure(request, start_ns, error)
 
     def _check_accepting(self) -> None:
         if not self._accepting:
@@ -237,6 +235,10 @@ class EnsembleScheduler:
         finally:
             if reservation is None:
                 held.release()
+
+    def _record_failure(self, request: InferRequest, start_ns: int, error: BaseException) -> None:
+        took_ns = time.monotonic_ns() - (request.received_ns or start_ns)
+        self._statistics.record_failure(failure_reason(error), took_ns)
 
     def _record_success(self, request: InferRequest, start_ns: int) -> None:
         end_ns = time.monotonic_ns()

@@ -4,7 +4,12 @@ import pytest
 
 from inferd._generated import inference as pb
 from inferd.errors import LoadFailed
-from inferd.models.composition import Composing, check_composition, circular_error
+from inferd.models.composition import (
+    Composing,
+    check_composition,
+    circular_error,
+    is_composed_decoupled,
+)
 
 INT32, FP32 = pb.DataType.TYPE_INT32, pb.DataType.TYPE_FP32
 
@@ -195,6 +200,42 @@ def test_a_decoupled_step():
     """It may answer any number of times, and so does the ensemble."""
     decoupled = model(model_transaction_policy=pb.ModelTransactionPolicy(decoupled=True))
     check(ensemble(step()), m1=decoupled)
+
+    for versions, asked, expected in (
+        ({1: decoupled}, -1, True),
+        ({1: decoupled, 2: model()}, -1, False),
+        ({1: decoupled, 2: model()}, 1, True),
+        ({1: model(), 2: decoupled}, -1, True),
+    ):
+        known = {"m1": Composing(versions)}
+        assert is_composed_decoupled(ensemble(step(version=asked)), known.get) is expected
+
+
+def test_a_model_is_no_ensemble_of_decoupled_models():
+    """It has no steps."""
+    assert not is_composed_decoupled(model(), {}.get)
+
+
+def test_decoupled_steps_that_do_not_go_together():
+    """A step behind both is named; outputs of both are refused, too."""
+    decoupled = model(model_transaction_policy=pb.ModelTransactionPolicy(decoupled=True))
+    both = model(inputs={"X": [16], "Z": [16]})
+    two = (step("m1", writes={"Y": "a"}), step("m2", writes={"Y": "b"}))
+    refuse(
+        "in ensemble e, step of model 'm3' receives inputs originated from different decoupled "
+        "models",
+        ensemble(*two, step("m3", reads={"X": "a", "Z": "b"})),
+        m1=decoupled,
+        m2=decoupled,
+        m3=both,
+    )
+    refuse(
+        "in ensemble e, there are decoupled models of which neither receives what originated "
+        "from the other",
+        ensemble(step("m1"), two[1], outputs={"O": [16], "b": [16]}),
+        m1=decoupled,
+        m2=decoupled,
+    )
 
 
 def test_an_ensemble_that_needs_itself():

@@ -214,6 +214,78 @@ def test_a_tensor_is_made_once():
     assert int(run.take_inputs(a, signature(("X",)))["X"].array()[0, 0]) == 1
 
 
+class TestFork:
+    """The way from each response of a decoupled step."""
+
+    def joined(self):
+        """A plan whose last step needs a response, the input and what a step beside it made."""
+        return plan(
+            step("d", {"X": "I"}, {"Y": "t"}),
+            step("beside", {"X": "I"}, {"Y": "side"}),
+            step("next", {"X": "t"}, {"Y": "u"}),
+            step("last", {"L": "u", "M": "side", "N": "t"}, {"Y": "O"}),
+        )
+
+    def test_each_response_goes_its_own_way(self):
+        """What one uses up is there for the other; the step beside ran once for both."""
+        run = EnsembleRun(self.joined(), request())
+        d, beside = run.start()
+        for one in (d, beside):
+            run.take_inputs(one, signature(("X",)))
+        assert run.complete(beside, [answer("Y", 100)], 1) == []
+        found = []
+        ways = [run.fork(d, [answer("Y", value)], 1) for value in (1, 2)]
+        for branch, ready in ways:
+            assert names(ready) == ["next"]
+            branch.take_inputs(ready[0], signature(("X",)))
+        for (branch, (after,)), value in zip(ways, (10, 20), strict=True):
+            (last,) = branch.complete(after, [answer("Y", value)], 1)
+            inputs = branch.take_inputs(last, signature(("L", "M", "N")))
+            assert branch.complete(last, [answer("Y", value)], 1) == []
+            found.append([int(inputs[name].array()[0, 0]) for name in "LMN"])
+            assert branch.outputs()[0].array()[0, 0] == value
+
+        assert found == [[10, 100, 1], [20, 100, 2]]
+
+    def test_what_a_response_made_is_freed_with_its_last_reader(self):
+        """Not only when the request ends."""
+        run = EnsembleRun(self.joined(), request())
+        d, beside = run.start()
+        run.complete(beside, [answer("Y")], 1)
+        tensors = [answer("Y"), answer("Y")]
+        alive = [weakref.ref(tensor.array()) for tensor in tensors]
+        first, (after,) = run.fork(d, [tensors.pop(0)], 1)
+        second, (other,) = run.fork(d, [tensors.pop(0)], 1)
+        first.take_inputs(after, signature(("X",)))
+        assert [one() is None for one in alive] == [False, False]
+        (last,) = first.complete(after, [answer("Y")], 1)
+        first.take_inputs(last, signature(("L", "M", "N")))
+
+        assert [one() is None for one in alive] == [True, False]
+        assert list(second.take_inputs(other, signature(("X",)))) == ["X"]
+
+    def test_a_response_may_be_an_output_itself(self):
+        """Then no step can start."""
+        run = EnsembleRun(plan(step("d", {"X": "I"}, {"Y": "O"})), request())
+        (d,) = run.start()
+        branch, ready = run.fork(d, [answer("Y", 3)], 1)
+
+        assert ready == []
+        assert branch.outputs()[0].array().tolist() == [[3, 3]]
+        with pytest.raises(InvalidRequest, match="unexpected deadlock"):
+            run.outputs()
+
+
+def test_the_limit_of_responses_in_flight_is_the_configs():
+    """Zero, as when it is left out, leaves it to the server."""
+    for limit in (0, 3):
+        scheduling = pb.ModelEnsembling(
+            step=[step("a", {"X": "I"}, {"Y": "O"})], max_inflight_requests=limit
+        )
+        config = pb.ModelConfig(ensemble_scheduling=scheduling)
+        assert EnsemblePlan.from_config(config, signature()).max_in_flight == limit
+
+
 @pytest.mark.parametrize(
     ("shape", "dims", "rows", "batches", "expected"),
     [
