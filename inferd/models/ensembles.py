@@ -44,6 +44,7 @@ class Ensembles:
     def __init__(self, models: Mapping[str, ModelRecord]) -> None:
         self._models = models
         self._dependencies = Dependencies()
+        self._made_decoupled: set[str] = set()
 
     def register(self, name: str, config: ModelConfig) -> tuple[str, ...]:
         """
@@ -84,11 +85,13 @@ class Ensembles:
         Raises:
             LoadFailed: It asks for the response cache, too.
         """
+        self._made_decoupled.discard(config.name)
         if config.ensemble_scheduling is None or is_decoupled(config):
             return
         if is_composed_decoupled(config, self._find):
             config.model_transaction_policy = ModelTransactionPolicy(decoupled=True)
             check_cache_of_decoupled(config)
+            self._made_decoupled.add(config.name)
 
     def check_serving(self, record: ModelRecord) -> None:
         """
@@ -99,8 +102,11 @@ class Ensembles:
         """
         for serving in record.ready()[-1:]:
             self.check(serving.config)
-            if not serving.decoupled and is_composed_decoupled(serving.config, self._find):
+            is_composed = is_composed_decoupled(serving.config, self._find)
+            if is_composed and not serving.decoupled:
                 raise LoadFailed(f"a model of ensemble '{record.name}' has become decoupled")
+            if record.name in self._made_decoupled and not is_composed:
+                raise LoadFailed(f"no model of ensemble '{record.name}' is decoupled any more")
 
     def around(self, names: Iterable[str]) -> list[ModelRecord]:
         """Return the models and the ensembles that need them, each after what it needs."""

@@ -98,19 +98,22 @@ class EnsembleExecution:
             ready = await self._execute(ready[0])
 
     async def _execute(self, step: Step) -> list[Step]:
-        if self._held.models[step.index].decoupled:
+        index, in_steps = step.index, self._in_steps
+        model = self._held.models[index]
+        if model.decoupled:
             raise ModelNotReady(f"model '{step.model_name}' was loaded again and is decoupled now")
-        request = self._request_of(step)
-        self._in_steps[step.index] += 1
+        request = self._request_of(step, model.signature)
+        in_steps[index] += 1
         try:
             response = await self._held.answering(step).infer(request)
         finally:
-            self._in_steps[step.index] -= 1
-        return self._run.complete(step, response.outputs, self._rows(step, request))
+            in_steps[index] -= 1
+        rows = request.batch_size if model.signature.batches else 0
+        return self._run.complete(step, response.outputs, rows)
 
-    def _request_of(self, step: Step) -> InferRequest:
+    def _request_of(self, step: Step, signature: Signature) -> InferRequest:
         """Return the checked request of a step that can start."""
-        outer, signature = self._request, self._held.models[step.index].signature
+        outer = self._request
         request = InferRequest(
             step.model_name,
             self._run.take_inputs(step, signature),
@@ -128,9 +131,6 @@ class EnsembleExecution:
         )
         signature.check(request)
         return request
-
-    def _rows(self, step: Step, request: InferRequest) -> int:
-        return request.batch_size if self._held.models[step.index].signature.batches else 0
 
 
 class _Level(EnsembleExecution):
@@ -150,10 +150,12 @@ class _Level(EnsembleExecution):
         self.opened: tuple[Step, ReplySource, int] | None = None
 
     async def _execute(self, step: Step) -> list[Step]:
-        if not self._held.models[step.index].decoupled:
+        model = self._held.models[step.index]
+        if not model.decoupled:
             return await super()._execute(step)
-        request = self._request_of(step)
-        self.opened = step, self._held.answering(step).stream(request), self._rows(step, request)
+        request = self._request_of(step, model.signature)
+        rows = request.batch_size if model.signature.batches else 0
+        self.opened = step, self._held.answering(step).stream(request), rows
         self._in_steps[step.index] += 1
         return []
 
