@@ -98,6 +98,7 @@ def test_a_plan_without_branches_is_a_chain():
     assert chain.is_chain
     assert not diamond().is_chain
     assert plan().is_chain
+    assert EnsemblePlan.from_config(pb.ModelConfig(), signature()).is_chain
 
 
 def test_tensors_pass_by_reference_and_read_only():

@@ -1,6 +1,7 @@
 """Ensembles with decoupled models over step models that are driven by hand."""
 
 import asyncio
+import random
 from collections import deque
 
 import numpy as np
@@ -727,3 +728,40 @@ def test_whatever_the_counts_the_responses_are_flattened_in_order(counts, order,
         assert rig.at_rest()
 
     asyncio.run(check())
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_every_request_has_one_outcome_whatever_clients_and_steps_do(seed):
+    """Closed at any moment, failing at any step, with slow clients; nothing stays behind."""
+    rig, chance = Rig(TWO, max_in_flight=seed), random.Random(seed)
+
+    def script(value):
+        replies = [value] * chance.choice((0, 1, 2, 30))
+        return [*replies, BackendError("no") if chance.random() < 0.05 else END]
+
+    rig.models["d"].script = rig.models["d2"].script = script
+    outcomes = {"answered": 0, "failed": 0, "left": 0}
+
+    async def client():
+        replies, leaves_after = rig.ask(), chance.choice((0, 1, 20, 10_000))
+        for _ in range(leaves_after):
+            if chance.random() < 0.2:
+                await turn(3)
+            answer, final = await replies.receive()
+            if final:
+                outcomes["answered" if answer is None else "failed"] += 1
+                break
+        else:
+            outcomes["left"] += 1
+        replies.close()
+
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(client() for _ in range(60)))
+    await turn()
+
+    assert rig.at_rest()
+    assert min(outcomes.values()) > 0
+    statistics = rig.statistics
+    assert statistics.success.count + statistics.fail.count == 60
+    assert statistics.failures["BACKEND"] >= outcomes["failed"]
+    assert statistics.failures["CANCELED"] <= outcomes["left"]
