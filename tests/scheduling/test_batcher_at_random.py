@@ -8,7 +8,6 @@ from inferd.scheduling.policy import PLAIN, BatchPolicy, PriorityPolicy, QueuePo
 from inferd.scheduling.queue import Full
 from tests.scheduling.queued import Queued
 
-
 _POLICIES = st.builds(
     QueuePolicy,
     max_size=st.integers(0, 3),
