@@ -10,6 +10,7 @@ import contextlib
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Container, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy.typing as npt
@@ -98,15 +99,11 @@ class Sender(ExecutionSender):
 
     def _post(self, reply: Reply) -> bool:
         try:
-            timed = self._stream.enter(reply)
+            return self._stream.enter(reply, partial(self._completions.post, self._stream.deliver))
         except RuntimeError:
             raise BackendError(
                 f"model '{self._stream.request.model_name}' sent a response after the final one"
             ) from None
-        if timed is None:
-            return False
-        self._completions.post(self._stream.deliver, timed)
-        return not self._stream.cancelled
 
     def __del__(self) -> None:
         if not self._stream.ended:

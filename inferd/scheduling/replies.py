@@ -163,15 +163,13 @@ class ReplyStream:
         self._on_reply: Callable[[Timed], None] = _ignore
         self._on_close: Callable[[], None] = _ignore
 
-    def connect(self, on_reply: Callable[[Timed], None], on_close: Callable[[], None]) -> None:
-        """
-        Say who is told of the backend's replies and of a client that leaves.
+    def call_on_close(self, call: Callable[[], None]) -> None:
+        """Have ``call`` called on the loop when the client leaves before the end."""
+        self._on_close = call
 
-        Args:
-            on_reply: Called on the loop with each reply of the backend.
-            on_close: Called on the loop when the client leaves before the end.
-        """
-        self._on_reply, self._on_close = on_reply, on_close
+    def call_on_reply(self, call: Callable[[Timed], None]) -> None:
+        """Have ``call`` called on the loop with each reply of the backend."""
+        self._on_reply = call
 
     @property
     def has_room(self) -> bool:
@@ -184,14 +182,19 @@ class ReplyStream:
             self.start_ns, self.gathered_ns = start_ns, gathered_ns
         self._last_ns = gathered_ns
 
-    def enter(self, reply: Reply) -> Timed | None:
+    def enter(self, reply: Reply, post: Callable[[Timed], object]) -> bool:
         """
         Wait for room for a reply of the backend; any thread but the loop's.
 
         A final reply does not wait: it takes no more room than the request did.
 
+        Args:
+            reply: The reply.
+            post: Has :meth:`deliver` called on the loop; not called when nobody waits. No
+                reply overtakes another, whichever threads they come from.
+
         Returns:
-            The reply, for :meth:`deliver` on the loop; ``None`` when nobody waits for it.
+            Whether somebody waits for more.
 
         Raises:
             RuntimeError: There was a final reply before.
@@ -200,25 +203,45 @@ class ReplyStream:
         with self._changed:
             if self.ended:
                 raise RuntimeError("there was a final reply before")
-            self.ended = reply.final
-            while not (self.has_room or reply.final):
-                self._changed.wait()
-            if self.cancelled and not reply.final:
-                return None
+            if reply.final:
+                self.ended = True
+                self._changed.notify_all()
+            elif not self._wait_for_room():
+                return False
             self._on_way += 1
-            infer_ns, self._last_ns = asked_ns - self._last_ns, time.monotonic_ns()
-        return Timed(reply, infer_ns, self._last_ns - asked_ns)
+            # It was asked for before the last one where threads wait for room together.
+            infer_ns = max(asked_ns - (self._last_ns or asked_ns), 0)
+            self._last_ns = time.monotonic_ns()
+            post(Timed(reply, infer_ns, self._last_ns - asked_ns))
+        return not self.cancelled
+
+    def _wait_for_room(self) -> bool:
+        """Wait, with the lock held; ``False`` when nobody waits for the reply any more."""
+        while not self.has_room:
+            self._changed.wait()
+            if self.ended and not self.cancelled:
+                raise RuntimeError("there was a final reply meanwhile")
+        return not self.cancelled
 
     def deliver(self, timed: Timed) -> None:
         """Have a reply of the backend received and counted. On the loop."""
         self.put(timed.reply)
-        self._on_reply(timed)
+        if not timed.reply.final:
+            self._on_reply(timed)
+            return
+        # Whoever posts it needs the loop until the lock is free; after this it may be closed.
+        with self._changed:
+            on_reply, self._on_reply = self._on_reply, _ignore
+        on_reply(timed)
 
     def put(self, reply: Reply) -> None:
         """Have a reply received; what comes after the final one is dropped. On the loop."""
         if self._over:
             return
         self._over = reply.final
+        if self._over:
+            # It holds the request, which holds this.
+            self._on_close = _ignore
         self._replies.append(reply)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -226,6 +249,7 @@ class ReplyStream:
     async def receive(self) -> Reply:
         """Return the next reply; the one before has been dealt with and makes room."""
         if self._taken:
+            self._taken = False
             with self._changed:
                 self._on_way -= 1
                 self._changed.notify_all()
@@ -243,7 +267,8 @@ class ReplyStream:
         self._replies.clear()
         if not self._over:
             self._over = True
-            self._on_close()
+            on_close, self._on_close = self._on_close, _ignore
+            on_close()
 
 
 def _ignore(*_: object) -> None:

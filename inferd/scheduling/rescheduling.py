@@ -6,6 +6,7 @@ ever answer them.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -53,8 +54,5 @@ def goes_on(executed: Executed, done: Execution, index: int) -> bool:
 
 
 def _end(stream: ReplyStream, error: InferdError | None) -> None:
-    if stream.ended:
-        return
-    timed = stream.enter(Reply(error, final=True))
-    if timed is not None:
-        stream.deliver(timed)
+    with contextlib.suppress(RuntimeError):
+        stream.enter(Reply(error, final=True), stream.deliver)

@@ -49,7 +49,8 @@ class Scheduler:
         statistics: Where executions and outcomes are counted.
         name: Name prefix of the instances' threads.
         decoupled: Whether requests have any number of responses; they come by
-            :meth:`stream` then, and not by :meth:`infer`.
+            :meth:`stream` then, and not by :meth:`infer`. The streams of two requests are
+            in no order, whatever the policy says.
         permits: What the instances need of the server's resources, if anything.
         inline: Decides whether executions run on the event loop; by their time if not given.
         strict_deadlines: Whether a queue timeout is reported as a deadline exceeded.

@@ -58,10 +58,7 @@ class OpenStreams:
             cancel: Takes it back if it is still queued.
         """
         stream = ReplyStream(waiting.request)
-        counts = _Counts()
-        stream.connect(
-            partial(self._on_reply, waiting, counts), partial(_take_back, waiting, cancel)
-        )
+        stream.call_on_close(partial(_take_back, waiting, cancel))
         waiting.future.add_done_callback(partial(_tell, stream))
         return stream
 
@@ -69,6 +66,7 @@ class OpenStreams:
         """Return what the backend answers with; the request counts until it is over."""
         assert waiting.stream is not None
         self._count += 1
+        waiting.stream.call_on_reply(partial(self._on_reply, waiting, _Counts()))
         return Sender(waiting.stream, respond, completions)
 
     def _on_reply(self, waiting: StreamWaiting, counts: "_Counts", timed: Timed) -> None:
