@@ -1,0 +1,445 @@
+"""The replies to one request, between a backend's threads and its client."""
+
+import asyncio
+import gc
+import threading
+import time
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from inferd.errors import BackendError, InvalidRequest
+from inferd.protocol.messages import InferRequest, InferResponse
+from inferd.scheduling.replies import ROOM, MappedReplies, OneReply, Reply, ReplyStream
+
+END = Reply(None, final=True)
+
+
+class Wire:
+    """
+    A stream, and the way from a backend's threads to the loop.
+
+    Attributes:
+        stream: The stream.
+        told: What the listener was told of the backend's replies.
+        left: How often it was told that the client left.
+    """
+
+    def __init__(self, room=ROOM):
+        self.loop = asyncio.get_running_loop()
+        self.stream = ReplyStream(InferRequest("m", {}), room)
+        self.told = []
+        self.left = 0
+        self.stream.call_on_reply(self.told.append)
+        self.stream.call_on_close(self._leave)
+
+    def _leave(self):
+        self.left += 1
+
+    def send(self, answer, final=False):
+        """Send a reply from a backend's thread."""
+        return self.stream.enter(Reply(answer, final), self._post)
+
+    def _post(self, timed):
+        self.loop.call_soon_threadsafe(self.stream.deliver, timed)
+
+    async def receive(self, count):
+        """Receive a number of replies."""
+        async with asyncio.timeout(10):
+            return [await self.stream.receive() for _ in range(count)]
+
+
+@pytest.fixture(name="threads")
+def _threads():
+    """Threads of a backend."""
+    with ThreadPoolExecutor(8) as executor:
+        yield executor
+
+
+def response(number=0):
+    """Return a response that can be told from others."""
+    return InferResponse("m", "1", (), id=str(number))
+
+
+def seen(replies):
+    """Return replies as they can be compared: a response by its id."""
+    return [
+        (one.answer.id if isinstance(one.answer, InferResponse) else one.answer, one.final)
+        for one in replies
+    ]
+
+
+async def is_blocked(thread, wire):
+    """Whether a thread waits for room; it has had the time to get there."""
+    await wire_waits(wire)
+    return not thread.done()
+
+
+async def wire_waits(wire, threads=1):
+    """Wait until so many threads wait for room."""
+    waiters = wire.stream._changed._waiters
+    async with asyncio.timeout(10):
+        while len(waiters) < threads:  # noqa: ASYNC110 - what is waited for is a plain counter
+            await asyncio.sleep(0)
+
+
+async def test_replies_come_in_the_order_they_were_sent():
+    """And with them what the listener is told."""
+    wire = Wire()
+    sent = [response(number) for number in range(5)]
+    for one in sent:
+        assert wire.send(one)
+    wire.send(None, final=True)
+
+    assert await wire.receive(6) == [*(Reply(one, False) for one in sent), END]
+    assert [timed.reply.answer for timed in wire.told] == [*sent, None]
+
+
+async def test_a_client_that_waits_gets_a_reply_when_it_comes():
+    """Whether it was there before or not."""
+    wire = Wire()
+    waiting = wire.loop.create_task(wire.stream.receive())
+    await asyncio.sleep(0)
+    await asyncio.to_thread(wire.send, response(1))
+
+    assert (await asyncio.wait_for(waiting, 10)).answer.id == "1"
+
+
+async def test_there_is_room_for_sixteen_replies(threads):
+    """The seventeenth waits until the client has dealt with the first: it asks for the second."""
+    wire = Wire()
+    for number in range(ROOM):
+        assert wire.stream.has_room
+        wire.send(response(number))
+    assert not wire.stream.has_room
+    late = threads.submit(wire.send, response(ROOM))
+    await wire.receive(1)
+
+    assert await is_blocked(late, wire)
+    await wire.receive(1)
+    assert await asyncio.wait_for(asyncio.wrap_future(late), 10)
+    assert not wire.stream.has_room
+    assert [reply.answer.id for reply in await wire.receive(ROOM - 1)] == [
+        str(number) for number in range(2, ROOM + 1)
+    ]
+
+
+async def test_a_thread_that_waits_for_room_goes_on_when_the_client_leaves(threads):
+    """Its reply is dropped, and so is what comes later."""
+    wire = Wire(room=1)
+    wire.send(response())
+    late = threads.submit(wire.send, response(1))
+    await wire_waits(wire)
+    wire.stream.close()
+
+    assert not await asyncio.wait_for(asyncio.wrap_future(late), 10)
+    assert wire.stream.has_room
+    assert not wire.send(response(2))
+    assert wire.left == 1
+
+
+async def test_the_final_reply_does_not_wait():
+    """A backend without room can end its request."""
+    wire = Wire(room=1)
+    wire.send(response())
+    assert not wire.stream.has_room
+    wire.send(BackendError("gone"), final=True)
+
+    assert [reply.final for reply in await wire.receive(2)] == [False, True]
+
+
+async def test_nothing_comes_after_the_final_reply():
+    """Neither another reply nor another end, even when the client is gone."""
+    wire = Wire()
+    wire.send(response(), final=True)
+
+    for closed in (False, True):
+        if closed:
+            wire.stream.close()
+        for final in (False, True):
+            with pytest.raises(RuntimeError):
+                wire.send(None, final)
+    await asyncio.sleep(0)
+    assert len(wire.told) == 1
+
+
+async def test_a_thread_that_waits_for_room_is_too_late_after_the_final_reply(threads):
+    """Its reply would come after the end."""
+    wire = Wire(room=1)
+    wire.send(response())
+    late = threads.submit(wire.send, response(1))
+    await wire_waits(wire)
+    wire.send(None, final=True)
+
+    with pytest.raises(RuntimeError):
+        await asyncio.wait_for(asyncio.wrap_future(late), 10)
+    assert seen(await wire.receive(2)) == [("0", False), (None, True)]
+
+
+async def test_the_end_of_a_request_whose_client_is_gone_is_told_to_the_listener():
+    """It is over then, for the server, too."""
+    wire = Wire()
+    wire.stream.close()
+    assert wire.stream.cancelled
+    assert not wire.send(None, final=True)
+    await asyncio.sleep(0)
+
+    assert [timed.reply for timed in wire.told] == [END]
+
+
+async def test_a_client_that_leaves_after_the_end_takes_nothing_back():
+    """Nor does one that leaves twice."""
+    wire = Wire()
+    wire.send(None, final=True)
+    await wire.receive(1)
+    wire.stream.close()
+    assert wire.left == 0
+    other = Wire()
+    other.stream.close()
+    other.stream.close()
+
+    assert other.left == 1
+
+
+async def test_what_the_server_tells_comes_before_the_backend():
+    """The first final reply counts."""
+    wire = Wire()
+    error = BackendError("queue")
+    wire.stream.put(Reply(error, final=True))
+    wire.stream.put(Reply(response(), final=True))
+    wire.send(None, final=True)
+
+    assert await wire.receive(1) == [Reply(error, final=True)]
+    assert not wire.stream._replies
+
+
+async def test_a_receive_that_is_cancelled_makes_room_once():
+    """A client that asks with a timeout gets no more room than another."""
+    wire = Wire(room=2)
+    wire.send(response(0))
+    await wire.receive(1)
+    for _ in range(3):
+        waiting = wire.loop.create_task(wire.stream.receive())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+    wire.send(response(1))
+    assert wire.stream.has_room
+    wire.send(response(2))
+
+    assert not wire.stream.has_room
+    assert [reply.answer.id for reply in await wire.receive(2)] == ["1", "2"]
+
+
+async def test_every_reply_of_many_threads_arrives_once(threads):
+    """In the order of each thread, with little room."""
+    wire = Wire(room=2)
+
+    def produce(thread):
+        for number in range(50):
+            assert wire.send(response(f"{thread}:{number}"))
+
+    produced = [threads.submit(produce, thread) for thread in range(8)]
+    got = [reply.answer.id for reply in await wire.receive(400)]
+    await asyncio.gather(*map(asyncio.wrap_future, produced))
+
+    for thread in range(8):
+        assert [one for one in got if one.startswith(f"{thread}:")] == [
+            f"{thread}:{number}" for number in range(50)
+        ]
+    assert all(timed.infer_ns >= 0 and timed.output_ns >= 0 for timed in wire.told)
+
+
+async def test_a_reply_is_not_overtaken_by_the_end():
+    """Between entering and being posted, no other reply gets in."""
+    wire = Wire()
+    posting, goes_on = threading.Event(), threading.Event()
+
+    def slow(_):
+        posting.set()
+        assert goes_on.wait(10)
+
+    first = wire.loop.run_in_executor(None, wire.stream.enter, Reply(response(), False), slow)
+    assert await asyncio.to_thread(posting.wait, 10)
+
+    assert not wire.stream._changed.acquire(blocking=False)
+    goes_on.set()
+    await first
+    wire.send(None, final=True)
+    assert wire.stream.ended
+
+
+async def test_the_end_is_told_when_its_thread_is_done_with_the_loop():
+    """The loop may be closed after it."""
+    wire = Wire()
+    delivering, goes_on, order = threading.Event(), threading.Event(), []
+    wire.stream.call_on_reply(lambda _: order.append("told"))
+
+    def slow(timed):
+        wire.loop.call_soon_threadsafe(deliver, timed)
+        assert delivering.wait(10)
+        order.append("done")
+
+    def deliver(timed):
+        delivering.set()
+        wire.stream.deliver(timed)
+        goes_on.set()
+
+    await wire.loop.run_in_executor(None, wire.stream.enter, END, slow)
+    assert await asyncio.to_thread(goes_on.wait, 10)
+
+    assert order == ["done", "told"]
+
+
+async def test_durations_begin_with_the_execution():
+    """Without one there is none; the first execution is kept."""
+    wire = Wire()
+    before_ns = time.monotonic_ns()
+    wire.send(response())
+    wire.stream.begin(before_ns, before_ns + 1)
+    wire.stream.begin(before_ns + 2, before_ns + 3)
+    wire.send(response())
+    await wire.receive(2)
+    first, second = wire.told
+
+    assert first.infer_ns == 0
+    assert 0 <= second.infer_ns <= time.monotonic_ns() - before_ns
+    assert (wire.stream.start_ns, wire.stream.gathered_ns) == (before_ns, before_ns + 1)
+
+
+@pytest.mark.parametrize("ending", ["final", "close", "put"])
+async def test_a_request_is_free_when_it_is_over(ending):
+    """Stream and request hold each other until then, without the garbage collector after it."""
+
+    class Waiting:
+        """A request that knows its stream."""
+
+    wire = Wire()
+    waiting = Waiting()
+    waiting.stream = wire.stream
+    wire.stream.call_on_close(lambda: waiting.stream)
+    if ending != "put":
+        wire.stream.call_on_reply(lambda _: waiting.stream)
+    gone = weakref.ref(waiting)
+    gc.disable()
+    try:
+        if ending == "put":
+            wire.stream.put(END)
+        else:
+            if ending == "close":
+                wire.stream.close()
+            wire.send(None, final=True)
+            await asyncio.sleep(0)
+        del waiting
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+class TestOneReply:
+    """Requests with one answer."""
+
+    async def test_the_answer_is_the_final_reply(self):
+        """There is no other."""
+
+        async def answer():
+            return response(7)
+
+        assert seen([await OneReply(answer()).receive()]) == [("7", True)]
+
+    async def test_an_error_is_the_final_reply(self):
+        """Clients are told of it in the same way."""
+        error = InvalidRequest("no")
+
+        async def answer():
+            raise error
+
+        assert await OneReply(answer()).receive() == Reply(error, final=True)
+
+    async def test_what_nobody_foresaw_is_raised(self):
+        """Whoever asks logs it."""
+
+        async def answer():
+            raise ValueError("bug")
+
+        with pytest.raises(ValueError, match="bug"):
+            await OneReply(answer()).receive()
+
+    async def test_cancelling_it_takes_the_request_back(self):
+        """As it does without replies."""
+        cancelled = []
+
+        async def answer():
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled.append(True)
+                raise
+
+        task = asyncio.get_running_loop().create_task(OneReply(answer()).receive())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+
+        assert task.cancelled()
+        assert cancelled == [True]
+
+    async def test_closing_it_before_forgets_the_request(self):
+        """Nothing is begun, and nothing complains; closing it afterwards does nothing."""
+        begun = []
+
+        async def answer():
+            begun.append(True)
+            return response()
+
+        OneReply(answer()).close()
+        assert begun == []
+        over = OneReply(answer())
+        await over.receive()
+        over.close()
+
+        assert begun == [True]
+
+
+class TestMappedReplies:
+    """Replies with something done to every response."""
+
+    async def test_responses_are_changed_and_nothing_else(self):
+        """Errors and the end pass."""
+        wire = Wire()
+        error = BackendError("one of many")
+        wire.send(response(1))
+        wire.send(error)
+        wire.send(response(2), final=True)
+        mapped = MappedReplies(wire.stream, lambda one: response(one.id * 2))
+
+        assert seen([await mapped.receive() for _ in range(3)]) == [
+            ("11", False),
+            (error, False),
+            ("22", True),
+        ]
+        other = Wire()
+        other.send(None, final=True)
+        assert await MappedReplies(other.stream, response).receive() == END
+
+    async def test_an_error_of_the_change_ends_the_request(self):
+        """The rest is not wanted."""
+        wire = Wire()
+        error = InvalidRequest("no classes")
+
+        def refuse(_):
+            raise error
+
+        wire.send(response())
+
+        assert await MappedReplies(wire.stream, refuse).receive() == Reply(error, final=True)
+        assert wire.stream.cancelled
+        assert wire.left == 1
+
+    async def test_closing_it_takes_the_request_back(self):
+        """As closing its source does."""
+        wire = Wire()
+        MappedReplies(wire.stream, response).close()
+
+        assert wire.left == 1
