@@ -1,8 +1,12 @@
 """What the built-in backends without a model file demand of a config."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 
+from inferd._generated.inference import DataType, ModelInput, ModelOutput
 from inferd.backend import BackendError, ModelContext
+
+Datatypes = Collection[DataType]
+"""The datatypes a tensor may have; none means any."""
 
 
 def check_decoupled(context: ModelContext) -> None:
@@ -25,19 +29,67 @@ def check_decoupled(context: ModelContext) -> None:
         )
 
 
-def check_tensors(context: ModelContext, *, inputs: Iterable[str], outputs: Iterable[str]) -> None:
+def check_tensors(
+    context: ModelContext, *, inputs: Mapping[str, Datatypes], outputs: Mapping[str, Datatypes]
+) -> None:
     """
-    Check that a config has exactly these inputs and outputs.
+    Check that a config has exactly these inputs and outputs, of these datatypes.
 
     Raises:
         BackendError: It has others.
     """
-    for field, expected, actual in (
-        ("input", set(inputs), {tensor.name for tensor in context.config.input}),
-        ("output", set(outputs), {tensor.name for tensor in context.config.output}),
-    ):
-        if expected != actual:
+    _check_tensors(context, "input", inputs, context.config.input)
+    _check_tensors(context, "output", outputs, context.config.output)
+
+
+def _check_tensors(
+    context: ModelContext,
+    field: str,
+    expected: Mapping[str, Datatypes],
+    actual: Collection[ModelInput | ModelOutput],
+) -> None:
+    names = {tensor.name for tensor in actual}
+    if expected.keys() != names:
+        raise BackendError(
+            f"backend '{context.config.backend}' needs the {field}s {sorted(expected)}, but "
+            f"model '{context.name}' has {sorted(names)}"
+        )
+    for tensor in actual:
+        allowed = expected[tensor.name]
+        if allowed and tensor.data_type not in allowed:
             raise BackendError(
-                f"backend '{context.config.backend}' needs the {field}s {sorted(expected)}, but "
-                f"model '{context.name}' has {sorted(actual)}"
+                f"backend '{context.config.backend}' needs {field} '{tensor.name}' to be "
+                f"{' or '.join(datatype.name or '' for datatype in allowed)}, but model "
+                f"'{context.name}' has {tensor.data_type.name}"
             )
+
+
+def check_same_datatype(context: ModelContext, source: str, target: str) -> None:
+    """
+    Check that an output has the datatype of an input; both are there.
+
+    Raises:
+        BackendError: It has another.
+    """
+    expected = next(one.data_type for one in context.config.input if one.name == source)
+    actual = next(one.data_type for one in context.config.output if one.name == target)
+    if expected != actual:
+        raise BackendError(
+            f"backend '{context.config.backend}' needs output '{target}' to be {expected.name} "
+            f"like input '{source}', but model '{context.name}' has {actual.name}"
+        )
+
+
+def check_one_element(context: ModelContext, name: str) -> None:
+    """
+    Check that an input has one element; it is there.
+
+    Raises:
+        BackendError: It may have more or none.
+    """
+    dims = next(one.dims for one in context.config.input if one.name == name)
+    if list(dims) != [1]:
+        raise BackendError(
+            f"backend '{context.config.backend}' needs input '{name}' of dims [1], but model "
+            f"'{context.name}' has {list(dims)}"
+        )

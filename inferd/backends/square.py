@@ -6,14 +6,31 @@ the same name. A response waits until the client has taken enough of those befor
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy.typing as npt
 
+from inferd._generated.inference import DataType
 from inferd.backend import API_VERSION, Backend, Batch, Instance, Model, ModelContext, Placement
-from inferd.backends.contract import check_decoupled, check_tensors
+from inferd.backends.contract import (
+    check_decoupled,
+    check_one_element,
+    check_same_datatype,
+    check_tensors,
+)
 
 Array = npt.NDArray[Any]
+
+_INTEGERS: Final = (
+    DataType.TYPE_INT8,
+    DataType.TYPE_INT16,
+    DataType.TYPE_INT32,
+    DataType.TYPE_INT64,
+    DataType.TYPE_UINT8,
+    DataType.TYPE_UINT16,
+    DataType.TYPE_UINT32,
+    DataType.TYPE_UINT64,
+)
 
 
 class SquareBackend(Backend):
@@ -29,7 +46,9 @@ class SquareBackend(Backend):
             BackendError: The config is not decoupled, batches, or has other tensors.
         """
         check_decoupled(context)
-        check_tensors(context, inputs=("IN",), outputs=("OUT",))
+        check_tensors(context, inputs={"IN": _INTEGERS}, outputs={"OUT": _INTEGERS})
+        check_same_datatype(context, "IN", "OUT")
+        check_one_element(context, "IN")
         return SquareModel()
 
 

@@ -5,10 +5,12 @@ A server without sockets: real models, a real scheduler, no ports.
 
     async with InMemoryServer(path_to_repository) as server:
         outputs = await server.infer("add_sub", {"INPUT0": array, "INPUT1": array})
+        async for outputs in server.stream("decoupled", {"INPUT0": array}):
+            ...
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -20,11 +22,12 @@ import numpy.typing as npt
 from inferd import __version__
 from inferd.backends.loader import BackendLoader
 from inferd.dataplane import DataPlane, Identity
+from inferd.errors import InferdError
 from inferd.models.devices import gpu_count
 from inferd.models.loader import LoaderSettings, ModelLoader
 from inferd.models.registry import ModelRegistry
 from inferd.protocol.datatypes import BY_NAME
-from inferd.protocol.messages import InferRequest, ParameterValue, RequestedOutput
+from inferd.protocol.messages import InferRequest, InferResponse, ParameterValue, RequestedOutput
 from inferd.protocol.tensors import Tensor
 from inferd.repository.catalog import Catalog
 
@@ -118,22 +121,76 @@ class InMemoryServer:
         Raises:
             InferdError: What a client would be told.
         """
+        response = await self.dataplane.infer(
+            self._request(model, inputs, version, outputs, parameters)
+        )
+        return _arrays(response)
+
+    async def stream(
+        self,
+        model: str,
+        inputs: Mapping[str, Array],
+        *,
+        version: str = "",
+        outputs: Sequence[str] = (),
+        parameters: Mapping[str, ParameterValue] | None = None,
+    ) -> AsyncGenerator[dict[str, Array], None]:
+        """
+        Answer one request with its responses, as they are made.
+
+        A model that is not decoupled has one. Who leaves the loop early takes the request back
+        with ``aclose()``, or by :func:`contextlib.aclosing`.
+
+        Args:
+            model: The model's name.
+            inputs: One array per input, as for :meth:`infer`.
+            version: The version; ``""`` is the latest.
+            outputs: The outputs wanted; empty means all.
+            parameters: Custom request parameters.
+
+        Yields:
+            Output name -> array, of those the response has.
+
+        Raises:
+            InferdError: The first error a client would be told; the request is taken back.
+        """
+        replies = self.dataplane.stream(self._request(model, inputs, version, outputs, parameters))
+        final = False
+        try:
+            while not final:
+                answer, final = await replies.receive()
+                if isinstance(answer, InferdError):
+                    raise answer
+                if answer is not None:
+                    yield _arrays(answer)
+        finally:
+            replies.close()
+
+    def _request(
+        self,
+        model: str,
+        inputs: Mapping[str, Array],
+        version: str,
+        outputs: Sequence[str],
+        parameters: Mapping[str, ParameterValue] | None,
+    ) -> InferRequest:
         signature = self.dataplane.signature(model, version)
         tensors: dict[str, Tensor] = {}
         for name, array in inputs.items():
             spec = signature.inputs.get(name)
             expected = spec.datatype if spec is not None else ""
             tensors[name] = Tensor(name, _datatype(array, expected), array.shape, array=array)
-        response = await self.dataplane.infer(
-            InferRequest(
-                model,
-                tensors,
-                model_version=version,
-                outputs=[RequestedOutput(name) for name in outputs],
-                parameters=dict(parameters or {}),
-            )
+        return InferRequest(
+            model,
+            tensors,
+            model_version=version,
+            outputs=[RequestedOutput(name) for name in outputs],
+            parameters=dict(parameters or {}),
         )
-        return {tensor.name: tensor.array() for tensor in response.outputs}
+
+
+def _arrays(response: InferResponse) -> dict[str, Array]:
+    return {tensor.name: tensor.array() for tensor in response.outputs}
 
 
 def _datatype(array: Array, expected: str) -> str:

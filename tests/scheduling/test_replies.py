@@ -6,6 +6,7 @@ import threading
 import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
@@ -315,12 +316,15 @@ async def test_a_request_is_free_when_it_is_over(ending):
     class Waiting:
         """A request that knows its stream."""
 
+    def nothing(*_):
+        """Keep what it is bound to."""
+
     wire = Wire()
     waiting = Waiting()
     waiting.stream = wire.stream
-    wire.stream.call_on_close(lambda: waiting.stream)
+    wire.stream.call_on_close(partial(nothing, waiting))
     if ending != "put":
-        wire.stream.call_on_reply(lambda _: waiting.stream)
+        wire.stream.call_on_reply(partial(nothing, waiting))
     gone = weakref.ref(waiting)
     gc.disable()
     try:
