@@ -23,3 +23,21 @@ def test_counters_arrive_in_the_message():
     assert message.inference_stats.fail.count == 1
     assert [batch.batch_size for batch in message.batch_stats] == [1, 4]
     assert message.batch_stats[0].compute_infer.ns == 2
+
+
+def test_responses_are_there_by_their_place():
+    """As text, in ascending order of the numbers; other models have none."""
+    statistics = ModelStatistics()
+    assert to_message("m", 1, statistics).response_stats == {}
+    for index in (10, 0, 2):
+        statistics.record_response(index, 30, 4, "success")
+    statistics.record_response(2, 5, 6, "fail")
+    statistics.record_response(2, 7, 0, "empty_response")
+    statistics.record_response(2, 9, 0, "cancel")
+    found = to_message("m", 1, statistics).response_stats
+
+    assert list(found) == ["0", "2", "10"]
+    assert (found["2"].compute_infer.count, found["2"].compute_infer.ns) == (2, 35)
+    assert (found["2"].compute_output.count, found["2"].compute_output.ns) == (2, 10)
+    assert (found["2"].success.ns, found["2"].fail.ns) == (34, 11)
+    assert (found["2"].empty_response.ns, found["2"].cancel.ns) == (7, 9)

@@ -196,6 +196,60 @@ class TestScatter:
         assert second.parameters == {"note": "fine"}
 
 
+class TestRespond:
+    """One of several responses to a request."""
+
+    def test_a_response_has_what_was_sent(self):
+        """In the model's order; outputs may be missing."""
+        made = assembler([("X", FP32, (1,))], [(name, FP32, (1,)) for name in "ABC"])
+        answer = made.respond(request(X=rows(1)), {"C": rows(3), "A": rows(1)}, {"note": 1})
+
+        assert [tensor.name for tensor in answer.outputs] == ["A", "C"]
+        assert answer.outputs[1].array().tolist() == [[3]]
+        assert (answer.model_name, answer.model_version, answer.id) == ("m", "3", "r")
+        assert answer.parameters == {"note": 1}
+
+    def test_a_response_has_only_what_was_asked_for(self):
+        """In the order it was asked for."""
+        made = assembler([("X", FP32, (1,))], [(name, FP32, (1,)) for name in "ABC"])
+        sent = {name: rows(1) for name in "ABC"}
+        answer = made.respond(request(["C", "A"], X=rows(1)), sent)
+
+        assert [tensor.name for tensor in answer.outputs] == ["C", "A"]
+        assert answer.parameters is None or answer.parameters == {}
+
+    def test_the_number_of_rows_is_the_backends(self):
+        """It need not be the request's."""
+        made = assembler([("X", FP32, (1,))], [("Y", FP32, (1,))])
+        answer = made.respond(request(X=rows(1, 2)), {"Y": rows(1, 2, 3)})
+
+        assert answer.outputs[0].shape == (3, 1)
+
+    def test_an_output_is_reshaped_for_the_client(self):
+        """From ``reshape`` back to ``dims``."""
+        made = assembler([("X", FP32, (1,))], [("Y", FP32, (2,), {"reshape": (1, 2, 1)})])
+        answer = made.respond(request(X=rows(1)), {"Y": np.zeros((1, 1, 2, 1), np.float32)})
+
+        assert answer.outputs[0].shape == (1, 2)
+
+    @pytest.mark.parametrize(
+        ("outputs", "text"),
+        [
+            ({"Z": rows(1)}, "model 'm' sent output 'Z', which its configuration does not have"),
+            (
+                {"Y": rows(1).astype(np.int32)},
+                "returned output 'Y' as int32, but the model configuration specifies FP32",
+            ),
+        ],
+    )
+    def test_outputs_that_break_the_contract_are_refused(self, outputs, text):
+        """Model and output are named."""
+        made = assembler([("X", FP32, (1,))], [("Y", FP32, (1,))])
+
+        with pytest.raises(BackendError, match=text):
+            made.respond(request(X=rows(1)), outputs)
+
+
 class TestShapeKey:
     """Which requests may share a batch."""
 

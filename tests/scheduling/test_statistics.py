@@ -1,6 +1,13 @@
 """The counters of a model version."""
 
-from inferd.scheduling.statistics import Duration, ModelStatistics
+import pytest
+
+from inferd.scheduling.statistics import (
+    MAX_RESPONSES,
+    Duration,
+    ModelStatistics,
+    ResponseStatistics,
+)
 
 
 def test_success_adds_to_every_duration():
@@ -58,3 +65,36 @@ def test_a_cache_miss_is_counted_beside_its_success():
 
     assert (statistics.cache_miss, statistics.cache_miss_us) == (Duration(2, 2_000), 1)
     assert statistics.success.count == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "computed"),
+    [("success", True), ("fail", True), ("empty_response", False), ("cancel", False)],
+)
+def test_responses_are_counted_by_place_and_kind(kind, computed):
+    """Those that tell nothing, or that nobody got, were not computed."""
+    statistics = ModelStatistics()
+    statistics.record_response(0, 5, 1, "success")
+    statistics.record_response(1, 20, 3, kind)
+    statistics.record_response(1, 30, 4, kind)
+    found = statistics.responses[1]
+
+    assert sorted(statistics.responses) == [0, 1]
+    assert getattr(found, kind) == Duration(2, 57)
+    assert found.compute_infer == (Duration(2, 50) if computed else Duration())
+    assert found.compute_output == (Duration(2, 7) if computed else Duration())
+    expected = ResponseStatistics(found.compute_infer, found.compute_output)
+    setattr(expected, kind, Duration(2, 57))
+    assert found == expected
+
+
+def test_endless_responses_take_no_endless_memory():
+    """From a number on they are counted as the last."""
+    statistics = ModelStatistics()
+    for index in (MAX_RESPONSES - 2, MAX_RESPONSES - 1, MAX_RESPONSES, 10 * MAX_RESPONSES):
+        statistics.record_response(index, 1, 0, "success")
+
+    assert {index: found.success.count for index, found in statistics.responses.items()} == {
+        MAX_RESPONSES - 2: 1,
+        MAX_RESPONSES - 1: 3,
+    }
