@@ -17,7 +17,7 @@ from inferd.errors import DeadlineExceeded, InferdError, QueueFull, QueueTimeout
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.assembly import Assembler
 from inferd.scheduling.batcher import Batcher, CloseReason, Dispatch, WaitUntil
-from inferd.scheduling.decoupled import execute_decoupled
+from inferd.scheduling.decoupled import Sender, execute_decoupled
 from inferd.scheduling.estimate import ExecutionEstimate
 from inferd.scheduling.execution import Answer, Execution, execute
 from inferd.scheduling.history import BatchHistory
@@ -314,8 +314,19 @@ class Scheduler:
         self._history.begin(seat.index, reason, _rows(batch), len(batch), time.monotonic_ns())
         seat.thread.run(
             partial(execute_decoupled, seat.instance, self._assembler, requests, senders),
-            partial(self._finish_and_pump, seat, batch, reason),
+            partial(self._finish_streams, senders, seat, batch, reason),
         )
+
+    def _finish_streams(
+        self,
+        _senders: Sequence[Sender],
+        seat: Seat,
+        batch: list[Pending],
+        reason: CloseReason,
+        done: Execution,
+    ) -> None:
+        """Finish with the senders alive: one that is dropped tells of nothing but that."""
+        self._finish_and_pump(seat, batch, reason, done)
 
     def _finish_and_pump(
         self, seat: Seat, batch: list[Pending], reason: CloseReason, done: Execution
