@@ -135,6 +135,7 @@ async def test_a_thread_that_waits_for_room_goes_on_when_the_client_leaves(threa
     wire.stream.close()
 
     assert not await asyncio.wait_for(asyncio.wrap_future(late), 10)
+    assert not wire.stream._replies
     assert wire.stream.has_room
     assert not wire.send(response(2))
     assert wire.left == 1
