@@ -8,7 +8,9 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
 from inferd.errors import BackendError, InvalidRequest
 from inferd.protocol.messages import InferRequest, InferResponse
@@ -340,6 +342,54 @@ async def test_a_request_is_free_when_it_is_over(ending):
         assert gone() is None
     finally:
         gc.enable()
+
+
+OPERATIONS = st.sampled_from(["send", "end", "put", "receive", "impatient", "close"])
+
+
+@given(room=st.integers(1, 3), operations=st.lists(OPERATIONS, max_size=30))
+def test_whatever_happens_replies_come_once_and_in_order(room, operations):
+    """And there is room for as many as there should be."""
+    asyncio.run(_follow(room, operations))
+
+
+async def _follow(room, operations):
+    """Do what can be done without waiting, beside a list of what is to come."""
+    wire = Wire(room)
+    expected, on_way, left = [], 0, 0
+    taken = over = closed = ended = False
+    for number, operation in enumerate(operations):
+        free = closed or on_way < room
+        assert wire.stream.has_room == free
+        if operation in ("send", "end") and not ended and (free or operation == "end"):
+            ended = operation == "end"
+            assert wire.send(response(number), final=ended) == (not closed)
+            await asyncio.sleep(0)
+            on_way += not closed or ended
+            if not over:
+                expected.append((str(number), ended))
+            over = over or ended
+        elif operation == "put" and not over:
+            wire.stream.put(Reply(response(number), final=True))
+            expected.append((str(number), True))
+            over = True
+        elif operation == "receive" and expected:
+            on_way, taken = on_way - taken, True
+            assert seen(await wire.receive(1)) == [expected.pop(0)]
+        elif operation == "impatient" and not over and not expected:
+            on_way, taken = on_way - taken, False
+            waiting = wire.loop.create_task(wire.stream.receive())
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+        elif operation == "close":
+            left += not over
+            wire.stream.close()
+            expected, over, closed = [], True, True
+    assert wire.stream.cancelled == closed
+    assert wire.stream.ended == ended
+    assert wire.left == left
+    assert len(wire.stream._replies) == len(expected)
 
 
 class TestOneReply:
