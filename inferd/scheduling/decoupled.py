@@ -182,7 +182,8 @@ def execute_decoupled(
         execution.executed_ns = time.monotonic_ns()
         execution.size = batch.size
         execution.rescheduled = batch.rescheduled
-        if len(outputs):
+        # None, which a backend that answered by its senders may return, says the same as nothing.
+        if outputs is not None and len(outputs):
             _answer(senders, assembler.scatter(batch, outputs), batch.rescheduled or ())
         for index, failed in (batch.failures or {}).items():
             senders[index].end(failed)

@@ -92,6 +92,7 @@ def execute(instance: Instance, assembler: Gathers, requests: Sequence[InferRequ
 def failure_of(error: BaseException) -> InferdError:
     """Return what clients are told of an exception; one nobody foresaw is logged."""
     if isinstance(error, InferdError):
-        return error
+        # Its traceback refers to the batch, and the batch's answers to it: tensors would live on.
+        return error.with_traceback(None)
     logger.error("a backend raised an unforeseen exception", exc_info=error)
     return BackendError("internal error")

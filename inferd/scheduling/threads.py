@@ -5,6 +5,7 @@ A hand-over costs about 10 us this way, against 26-100 us for the default execut
 """
 
 import asyncio
+import logging
 import os
 import threading
 from collections import deque
@@ -13,6 +14,8 @@ from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 R = TypeVar("R")
+
+logger = logging.getLogger(__name__)
 
 
 class Completions:
@@ -43,7 +46,11 @@ class Completions:
         os.eventfd_read(self._fd)
         while self._done:
             deliver, result = self._done.popleft()
-            deliver(result)
+            try:
+                deliver(result)
+            except Exception:
+                # What is behind it would wait for the next one that is posted.
+                logger.exception("delivering a result raised")
 
 
 class InstanceThread(Generic[R]):

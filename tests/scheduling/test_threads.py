@@ -31,6 +31,23 @@ async def test_work_runs_on_the_thread_and_is_delivered_on_the_loop():
     assert {where for _, _, where in delivered} == {threading.main_thread()}
 
 
+async def test_a_delivery_that_raises_does_not_hold_up_the_next(caplog):
+    """What was posted behind it is delivered, and the log has the traceback."""
+    loop = asyncio.get_running_loop()
+    completions = Completions(loop)
+    done = loop.create_future()
+
+    def fail(result):
+        raise ValueError(result)
+
+    completions.post(fail, "first")
+    completions.post(done.set_result, "second")
+
+    assert await asyncio.wait_for(done, 10) == "second"
+    assert "ValueError: first" in caplog.text
+    completions.close()
+
+
 async def test_a_thread_that_never_worked_can_be_stopped():
     """Models that always run inline have no thread."""
     completions = Completions(asyncio.get_running_loop())
