@@ -191,6 +191,7 @@ class TestAnswers:
         scheduler = build(decoupled=True)
 
         assert await streamed(scheduler, ask(4)) == [3, 2, 1, 0]
+        await until(lambda: not scheduler.inflight)
         assert scheduler._statistics.success.count == 1
         assert len(scheduler.counting.instance.sizes) == 4
 
@@ -382,6 +383,7 @@ class TestEnds:
         scheduler.counting.fail_at = 2
         with pytest.raises(BackendError, match="broken"):
             await (streamed if decoupled else unary)(scheduler, ask(5))
+        await until(lambda: not scheduler.inflight)
 
         assert len(scheduler.counting.seen) == 3
         assert scheduler._statistics.failures["BACKEND"] == 1
@@ -399,6 +401,7 @@ class TestEnds:
         scheduler.counting.instance.execute = execute
         with pytest.raises(BackendError, match="internal error"):
             await (streamed if decoupled else unary)(scheduler, ask(5))
+        await until(lambda: not scheduler.inflight)
 
         assert len(scheduler._table) == 0
 

@@ -18,14 +18,15 @@ from inferd.scheduling.sequences import DEFAULT_IDLE_NS, SequenceTable, idle_ns
 class Step:
     """A queued request."""
 
-    def __init__(self, key=7, *, start=False, end=False, rows=1, at=0, shape_key=None):
+    def __init__(self, key=7, *, start=False, end=False, rows=1, at=0, shape_key=None, once=False):
         self.request = InferRequest(
             "m", {}, sequence_id=key, sequence_start=start, sequence_end=end
         )
         self.request.batch_size = rows
         self.shape_key = shape_key
         self.enqueued_ns = at
-        self.discarded = self.again = self.once = False
+        self.discarded = self.again = False
+        self.once = once
 
 
 def table(slots=1, lanes=1, idle=100):
@@ -317,6 +318,112 @@ class TestDiscard:
         assert run(sequences) == [(7, True, False)]
 
 
+class TestIterations:
+    """Requests that are executed again."""
+
+    def iterate(self, sequences, now, *again):
+        """Execute what the lane has, some keys again; return (key, START, END) of each row."""
+        rows = sequences.decide(0, now).rows
+        sequences.finish(rows, now, {n for n, row in enumerate(rows) if row.key in again})
+        return [(row.key, row.start, row.end) for row in rows if row.ready]
+
+    def test_a_request_is_executed_until_it_is_not_rescheduled(self):
+        """START is told once, END never, and then its place is free."""
+        sequences = table()
+        add(sequences, 1, start=True, once=True)
+
+        assert [self.iterate(sequences, now, *key) for now, key in enumerate([[1], [1], []])] == [
+            [(1, True, False)], [(1, False, False)], [(1, False, False)]
+        ]  # fmt: skip
+        assert len(sequences) == sequences.queued == 0
+        assert sequences.lanes_used == [0]
+
+    def test_it_counts_as_queued_in_between(self):
+        """Since the time it was executed."""
+        sequences = table()
+        add(sequences, 1, start=True, once=True, at=3)
+        self.iterate(sequences, 8, 1)
+
+        assert (sequences.queued, sequences.oldest_ns()) == (1, 8)
+
+    def test_an_end_that_is_rescheduled_ends_the_sequence_later(self):
+        """With its last execution; other requests of the sequence come after it."""
+        sequences = table()
+        add(sequences, start=True)
+        add(sequences, end=True)
+
+        found = [self.iterate(sequences, 0, *key) for key in ([7], [], [7], [])]
+        assert found == [
+            [(7, True, False)], [(7, False, False)], [(7, False, True)], [(7, False, False)]
+        ]  # fmt: skip
+        assert len(sequences) == 0
+
+    def test_it_goes_behind_other_sequences(self):
+        """Those that wait since before the end of its execution."""
+        sequences = SequenceTable("m", [OldestLane(OldestPolicy(3))], 100)
+        for key in (1, 2, 3):
+            add(sequences, key, start=True, once=True, at=key)
+
+        assert [self.iterate(sequences, now, 1, 2, 3)[0][0] for now in range(3, 9)] == [
+            1, 2, 3, 1, 2, 3
+        ]  # fmt: skip
+
+    def test_one_that_is_taken_back_between_executions_is_over(self):
+        """Its place is free for the next."""
+        sequences = table()
+        step = add(sequences, 1, start=True, once=True)
+        add(sequences, 2, start=True, once=True)
+        self.iterate(sequences, 0, 1)
+        assert sequences.discard(step)
+        assert not sequences.discard(step)
+
+        assert self.iterate(sequences, 0) == [(2, True, False)]
+        assert len(sequences) == sequences.backlog == 0
+
+    def test_one_of_a_client_id_that_is_taken_back_leaves_its_sequence(self):
+        """The next request of it is no START."""
+        sequences = table()
+        step = add(sequences, start=True)
+        add(sequences, end=True)
+        self.iterate(sequences, 0, 7)
+        sequences.discard(step)
+
+        assert self.iterate(sequences, 0) == [(7, False, True)]
+
+    def test_it_is_not_idle_between_executions(self):
+        """However long the instance is busy with others."""
+        sequences = table()
+        add(sequences, 1, start=True, once=True)
+        self.iterate(sequences, 0, 1)
+
+        assert sequences.expire(1000) == []
+        assert self.iterate(sequences, 1000) == [(1, False, False)]
+
+    def test_a_client_that_uses_the_id_of_one_has_a_sequence_of_its_own(self):
+        """Which waits for a place like any other."""
+        sequences = table()
+        add(sequences, 1, start=True, once=True)
+        rows = sequences.decide(0, 0).rows
+        add(sequences, 2, start=True, end=True)
+        add(sequences, 1, start=True)
+        add(sequences, 1, end=True)
+        sequences.finish(rows, 0)
+
+        assert [run(sequences) for _ in range(3)] == [
+            [(2, True, True)], [(1, True, False)], [(1, False, True)]
+        ]  # fmt: skip
+        assert len(sequences) == 0
+
+    @pytest.mark.parametrize("text", [False, True])
+    def test_new_ids_are_nobodys(self, text):
+        """Whether ids are numbers or text."""
+        sequences = table(9)
+        for key in (1, 2, 4):
+            add(sequences, str(key) if text else key, start=True)
+
+        assert [sequences.new_id() for _ in range(3)] == [3, 5, 6]
+
+
 class TestStop:
     """Unloading."""
 
@@ -381,6 +488,16 @@ class SequencesMachine(RuleBasedStateMachine):
         else:
             self.waiting.append(step)
 
+    @rule(shape=st.sampled_from("aab"))
+    def send_once(self, shape):
+        """A request comes without an id."""
+        self.forget()
+        key = self.table.new_id()
+        assert not any(step.request.sequence_id == key for step in self.waiting)
+        step = Step(key, start=True, at=self.now, shape_key=shape, once=True)
+        self.table.admit(step, self.now)
+        self.waiting.append(step)
+
     @precondition(lambda self: self.waiting)
     @rule(data=st.data())
     def take_back(self, data):
@@ -410,7 +527,8 @@ class SequencesMachine(RuleBasedStateMachine):
             self.waiting.remove(first)
             previous = self.last.pop(row.key, None)
             assert row.start or previous == (lane, row.sequence.slot)
-            if not row.end:
+            assert not (first.again and (row.start or row.end))
+            if not (row.end or first.once):
                 self.last[row.key] = (lane, row.sequence.slot)
         assert len({row.key for row in ready}) == len(ready)
 
@@ -420,10 +538,15 @@ class SequencesMachine(RuleBasedStateMachine):
         """An instance is done."""
         lane = data.draw(st.sampled_from(sorted(self.running)))
         rows = self.running.pop(lane)
-        self.table.finish(rows, self.now)
-        for row in rows:
+        again = data.draw(st.sets(st.sampled_from(range(len(rows)))))
+        again = {index for index in again if rows[index].ready}
+        self.table.finish(rows, self.now, again)
+        for index, row in enumerate(rows):
             if row.ready:
                 del self.busy[row.key]
+            if index in again:
+                self.waiting.insert(0, row.entry)
+                self.last[row.key] = (lane, row.sequence.slot)
 
     @rule(elapsed=st.sampled_from([1, IDLE_NS, IDLE_NS + 1]))
     def wait(self, elapsed):

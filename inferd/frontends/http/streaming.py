@@ -27,11 +27,26 @@ _OFF_LOOP_ELEMENTS: Final = 1 << 16
 
 
 def wanted(accept: str | None) -> str | None:
-    """Return the content type of the stream an ``Accept`` header asks for, or ``None``."""
+    """
+    Return the content type of the stream an ``Accept`` header asks for, or ``None``.
+
+    The one with the larger weight, events when both have the same; none of weight 0.
+    """
     if accept is None or accept == "*/*":
         return None
-    kinds = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
-    return next((kind for kind in (_EVENTS, _LINES) if kind in kinds), None)
+    weights = dict(map(_weighted, accept.split(",")))
+    best = max((_EVENTS, _LINES), key=lambda kind: weights.get(kind, 0.0))
+    return best if weights.get(best, 0.0) > 0 else None
+
+
+def _weighted(part: str) -> tuple[str, float]:
+    """Return a media type of an ``Accept`` header, and its weight; 1 if that is no number."""
+    kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    quality = next((one[2:] for one in parameters if one.startswith("q=")), "1")
+    try:
+        return kind, float(quality)
+    except ValueError:
+        return kind, 1.0
 
 
 async def respond(
