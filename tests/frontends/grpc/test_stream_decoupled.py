@@ -10,6 +10,8 @@ from grpclib.exceptions import GRPCError
 
 from inferd.errors import BackendError, InvalidRequest, NotFound
 from inferd.frontends.grpc import stream as stream_module
+from inferd.protocol.messages import InferResponse
+from inferd.scheduling.replies import Reply
 
 REAL_STATUS = {"triton_grpc_error": "true"}
 PATH = "/inference.GRPCInferenceService/ModelStreamInfer"
@@ -232,6 +234,39 @@ async def test_cancelling_the_stream_closes_every_source(raw, client, dataplane,
     raw.h2.reset_stream(stream_id)
     await raw.send()
     await dataplane.until(lambda: all(source.closed for source in sources))
+    assert caplog.text == ""
+
+
+class Endless:
+    """Replies that never end."""
+
+    def __init__(self):
+        self.closed = asyncio.Event()
+
+    async def receive(self):
+        """Return the next one after a turn of the loop."""
+        await asyncio.sleep(0)
+        return Reply(InferResponse("many", "1", ()), final=False)
+
+    def close(self):
+        """Note it."""
+        self.closed.set()
+
+
+async def test_a_client_that_leaves_while_it_is_written_to_is_no_failure(
+    raw, client, dataplane, caplog
+):
+    """Nothing is logged of it."""
+    source = Endless()
+    dataplane.stream = lambda request: source
+    stream_id = raw.open(PATH)
+    raw.h2.send_data(stream_id, frame(client.request("many")))
+    await raw.send()
+    await raw.until_stalled(stream_id)
+    raw.h2.reset_stream(stream_id)
+    await raw.send()
+    await source.closed.wait()
+    await client.infer("echo")
     assert caplog.text == ""
 
 
