@@ -251,6 +251,34 @@ async def test_a_client_that_reads_slowly_is_felt(connect, stream_replies):
         await source.closed.wait()
 
 
+async def test_a_deadline_ends_a_stream(http, stream_replies):
+    """With an error after the responses there were; the request is taken back."""
+    source = stream_replies(Reply(response(1), final=False))
+    headers = {"Accept": EVENTS, "inferd-timeout-ms": "100"}
+    async with http.post(URL, json=BODY, headers=headers) as answer:
+        assert answer.status == 200
+        assert events(await answer.read()) == [document(1), {"error": "Deadline Exceeded"}]
+    assert source.closed.is_set()
+
+
+async def test_a_deadline_before_the_first_response_is_the_status(http, dataplane):
+    """Also of a model with one response."""
+    dataplane.gate = asyncio.Event()
+    headers = {"Accept": EVENTS, "inferd-timeout-ms": "20"}
+    async with http.post(URL, json=BODY, headers=headers) as answer:
+        assert answer.status == 504
+        assert events(await answer.read()) == [{"error": "Deadline Exceeded"}]
+    assert dataplane.cancelled.is_set()
+
+
+async def test_a_deadline_that_is_met_changes_nothing(http, stream_replies):
+    """All responses come."""
+    stream_replies(Reply(response(1), final=True))
+    headers = {"Accept": EVENTS, "inferd-timeout-ms": "60000"}
+    async with http.post(URL, json=BODY, headers=headers) as answer:
+        assert events(await answer.read()) == [document(1)]
+
+
 async def test_the_connection_can_be_used_again(connect, stream_replies):
     """A stream that ends well ends the response only."""
     async with connect() as connection:
