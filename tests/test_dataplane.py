@@ -7,7 +7,14 @@ import pytest
 
 from inferd.backends.loader import BackendLoader
 from inferd.dataplane import EXTENSIONS, DataPlane, Identity
-from inferd.errors import InvalidRequest, LoadFailed, NotFound, PollFailed, Unavailable
+from inferd.errors import (
+    DecoupledModel,
+    InvalidRequest,
+    LoadFailed,
+    NotFound,
+    PollFailed,
+    Unavailable,
+)
 from inferd.models.loader import LoaderSettings, ModelLoader
 from inferd.models.registry import ModelRegistry
 from inferd.protocol.messages import InferRequest, RequestedOutput
@@ -20,6 +27,13 @@ max_batch_size: 4
 version_policy { all { } }
 input { name: "INPUT0" data_type: TYPE_FP32 dims: [ 3 ] }
 output { name: "OUTPUT0" data_type: TYPE_FP32 dims: [ 3 ] label_filename: "labels.txt" }
+"""
+
+SQUARE = """
+backend: "square"
+model_transaction_policy { decoupled: true }
+input { name: "IN" data_type: TYPE_INT32 dims: [ 1 ] }
+output { name: "OUT" data_type: TYPE_INT32 dims: [ 1 ] label_filename: "labels.txt" }
 """
 
 
@@ -62,6 +76,12 @@ def ask(*values, outputs=(), **more):
     array = np.array([values], np.float32)
     tensor = Tensor("INPUT0", "FP32", array.shape, raw=array.tobytes())
     return InferRequest("m", {"INPUT0": tensor}, outputs=outputs, **more)
+
+
+def square(number, **more):
+    """Return a request for as many responses."""
+    tensor = Tensor("IN", "INT32", (1,), raw=np.array([number], np.int32).tobytes())
+    return InferRequest("s", {"IN": tensor}, **more)
 
 
 class TestDeadlines:
@@ -218,6 +238,75 @@ class TestInfer:
 
         assert (output.datatype, output.shape) == ("BYTES", (1, 2))
         assert output.array().tolist() == [[b"3.000000:1:dog", b"2.000000:2:owl"]]
+
+
+class TestStream:
+    """Replies one by one."""
+
+    @pytest.fixture(name="streams")
+    async def _streams(self, planes, tmp_path):
+        """A data plane with a decoupled model ``s`` beside ``m``."""
+        (tmp_path / "s" / "1").mkdir(parents=True)
+        (tmp_path / "s" / "config.pbtxt").write_text(SQUARE)
+        (tmp_path / "s" / "labels.txt").write_text("zero\n")
+        plane = planes(explicit_control=True)
+        for name in "ms":
+            await plane.load_model(name)
+        return plane
+
+    @staticmethod
+    async def collect(source):
+        """Return every reply."""
+        replies = [await source.receive()]
+        while not replies[-1].final:
+            replies.append(await source.receive())
+        source.close()
+        return replies
+
+    async def test_it_is_known_which_models_are_decoupled(self, streams):
+        """A model nobody knows raises as it does for inference."""
+        assert streams.is_decoupled("s", "")
+        assert not streams.is_decoupled("m", "1")
+        with pytest.raises(NotFound):
+            streams.is_decoupled("no", "")
+
+    async def test_every_response_and_the_end(self, streams):
+        """As many as the request asks for."""
+        *replies, end = await self.collect(streams.stream(square(3)))
+
+        assert [reply.answer.outputs[0].array().tolist() for reply in replies] == [[3]] * 3
+        assert (end.answer, end.final) == (None, True)
+
+    async def test_an_ordinary_model_has_one_reply(self, streams):
+        """Whatever comes of it."""
+        (reply,) = await self.collect(streams.stream(ask(1, 2, 3)))
+        (failed,) = await self.collect(streams.stream(ask(1, 2)))
+
+        assert reply.answer.outputs[0].array().tolist() == [[1, 2, 3]]
+        assert isinstance(failed.answer, InvalidRequest)
+
+    async def test_what_is_known_at_once_is_raised(self, streams):
+        """An input that does not fit, a model that is not there."""
+        bad = square(3)
+        bad.inputs["NO"] = bad.inputs.pop("IN")
+        with pytest.raises(InvalidRequest):
+            streams.stream(bad)
+        with pytest.raises(NotFound):
+            streams.stream(InferRequest("no", {}))
+
+    async def test_inference_is_refused(self, streams):
+        """Because it has one answer."""
+        with pytest.raises(DecoupledModel, match="model 's' is decoupled"):
+            await streams.infer(square(3))
+
+    async def test_every_response_is_classified(self, streams):
+        """With the model's labels."""
+        outputs = [RequestedOutput("OUT", classification=1)]
+        *replies, _ = await self.collect(streams.stream(square(2, outputs=outputs)))
+
+        assert [reply.answer.outputs[0].array().tolist() for reply in replies] == [
+            [b"2:0:zero"]
+        ] * 2
 
 
 class TestControl:

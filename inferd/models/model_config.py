@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -24,8 +24,12 @@ from inferd.models.enum_numbers import unknown_enum_number
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, FieldDescriptor
+    from google.protobuf.descriptor_pb2 import DescriptorProto
     from google.protobuf.descriptor_pool import DescriptorPool
     from google.protobuf.message import Message
+
+_OLD_NAME: Final = "generative_sequence"
+"""What ``iterative_sequence`` of sequence batching was called at first; still read."""
 
 _LOCATION = re.compile(r"^\d+:\d+ : ")
 _UNKNOWN_FIELD = re.compile(r'Message type "([\w.]+)" has no field named "(\w+)"')
@@ -46,10 +50,10 @@ def parse_text(text: str, source: str) -> ModelConfig:
     """
     from google.protobuf import text_format
 
-    message = _message_class()()
+    message = _message_class(reading=True)()
     try:
-        text_format.Parse(text, message, descriptor_pool=_pool())
-        return ModelConfig.parse(message.SerializeToString())
+        text_format.Parse(text, message, descriptor_pool=_pool(reading=True))
+        return _renamed(message)
     except text_format.ParseError as error:
         where = f"{error.GetLine()}:{error.GetColumn()}: " if error.GetLine() else ""
         raise LoadFailed(
@@ -73,13 +77,12 @@ def parse_json(text: str, source: str) -> ModelConfig:
     """
     from google.protobuf import json_format
 
-    message = _message_class()()
+    message = _message_class(reading=True)()
     try:
         document = json.loads(text, object_pairs_hook=_unique_keys)
-        json_format.ParseDict(
-            _canonical_message(message.DESCRIPTOR, document, ""), message, descriptor_pool=_pool()
-        )
-        return ModelConfig.parse(message.SerializeToString())
+        canonical = _canonical_message(message.DESCRIPTOR, document, "")
+        json_format.ParseDict(canonical, message, descriptor_pool=_pool(reading=True))
+        return _renamed(message)
     except json.JSONDecodeError as error:
         where = f"{error.lineno}:{error.colno}: {error.msg}"
         raise LoadFailed(f"failed to parse JSON of {source}: {where}") from error
@@ -114,23 +117,44 @@ class _JsonError(ValueError):
 
 
 @cache
-def _pool() -> "DescriptorPool":
+def _pool(*, reading: bool = False) -> "DescriptorPool":
+    """Return the schema's pool; one of its own, with the old names, for what is read."""
     from google.protobuf import descriptor_pb2, descriptor_pool
 
     encoded = resources.files("inferd._generated").joinpath("protos.binpb").read_bytes()
     pool = descriptor_pool.DescriptorPool()
     for file in descriptor_pb2.FileDescriptorSet.FromString(encoded).file:
+        for message in file.message_type if reading else ():
+            if message.name == "ModelSequenceBatching":
+                _add_old_name(message)
         pool.Add(file)
     return pool
 
 
 @cache
-def _message_class() -> "type[Message]":
+def _message_class(*, reading: bool = False) -> "type[Message]":
     from google.protobuf import message_factory
 
-    descriptor = _pool().FindMessageTypeByName("inference.ModelConfig")
+    descriptor = _pool(reading=reading).FindMessageTypeByName("inference.ModelConfig")
     message_class: type[Message] = message_factory.GetMessageClass(descriptor)
     return message_class
+
+
+def _add_old_name(message: "DescriptorProto") -> None:
+    """Add ``iterative_sequence`` once more, under the name it had at first."""
+    (field,) = (one for one in message.field if one.name == "iterative_sequence")
+    message.field.add().CopyFrom(field)
+    message.field[-1].number = max(one.number for one in message.field) + 1
+    message.field[-1].name, message.field[-1].json_name = _OLD_NAME, "generativeSequence"
+
+
+def _renamed(message: Any) -> ModelConfig:
+    """Return what was read, under the names of today."""
+    batching = message.sequence_batching
+    if getattr(batching, _OLD_NAME):
+        batching.iterative_sequence = True
+        batching.ClearField(_OLD_NAME)
+    return ModelConfig.parse(message.SerializeToString())
 
 
 def _explain(reason: str) -> str:

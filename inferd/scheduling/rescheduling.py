@@ -38,10 +38,10 @@ def refuse_rescheduled(batch: Sequence[Executed], done: Execution) -> None:
             _end(executed.stream, error)
 
 
-def end_unfinished(executed: Executed) -> None:
+def end_unfinished(executed: Executed, error: InferdError | None = None) -> None:
     """End a decoupled request that is not executed again although its backend waits for it."""
     if executed.stream is not None:
-        _end(executed.stream, None)
+        _end(executed.stream, error)
 
 
 def goes_on(executed: Executed, done: Execution, index: int) -> bool:

@@ -63,7 +63,6 @@ class LiveSequence(Generic[E]):
         "key",
         "lane",
         "last_ns",
-        "once",
         "queue",
         "running",
         "shape_key",
@@ -79,7 +78,6 @@ class LiveSequence(Generic[E]):
         self.last_ns = now_ns
         self.running = False
         self.complete = False
-        self.once = False
         self.restart()
 
     def restart(self) -> None:
@@ -127,7 +125,7 @@ class LiveSequence(Generic[E]):
 
     def ends_with(self, entry: E) -> bool:
         """Whether the sequence is over when the entry is."""
-        return self.once or entry.request.sequence_end
+        return entry.once or entry.request.sequence_end
 
     def _starts(self, entry: E) -> bool:
         return (entry.request.sequence_start and not entry.again) or self._start_owed

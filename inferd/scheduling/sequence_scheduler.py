@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from inferd.backend import Instance
-from inferd.errors import DeadlineExceeded, QueueTimeout, ShuttingDown
+from inferd.errors import DeadlineExceeded, InferdError, QueueTimeout, ShuttingDown
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.batcher import WaitUntil
 from inferd.scheduling.deadline_watch import DeadlineWatch
@@ -209,13 +209,24 @@ class SequenceScheduler:
 
     def _cancel(self, step: Step) -> None:
         if step.queued and self._table.discard(step):
-            step.queued = False
             if self._deadlines is not None:
                 self._deadlines.remove_all((step,))
-            self._statistics.pending -= 1
-            record_cancelled(self._statistics, step, time.monotonic_ns())
+            self._drop(step, None, time.monotonic_ns())
             self._pump_soon()
-            self._note_idle()
+
+    def _drop(self, step: Step, error: InferdError | None, now_ns: int) -> None:
+        """Settle a request that has left the table; ``None`` when its client is gone."""
+        step.queued = False
+        self._statistics.pending -= 1
+        if step.sender is not None:
+            # It was executed before; its stream counts it.
+            end_unfinished(step, error)
+            step.sender = None
+        elif error is None:
+            record_cancelled(self._statistics, step, now_ns)
+        else:
+            settle(self._statistics, step, error, Execution(now_ns))
+        self._note_idle()
 
     def _watch_expiry(self, now_ns: int) -> None:
         """Have the table looked through when the next sequence may have been idle too long."""
@@ -233,10 +244,7 @@ class SequenceScheduler:
 
     def _reject_expired(self, now_ns: int) -> None:
         for step in self._table.expire(now_ns):
-            step.queued = False
-            self._statistics.pending -= 1
-            settle(self._statistics, step, QueueTimeout(EXPIRED), Execution(now_ns))
-            self._note_idle()
+            self._drop(step, QueueTimeout(EXPIRED), now_ns)
 
     def _expire_deadlines(self) -> None:
         assert self._deadlines is not None
@@ -246,10 +254,7 @@ class SequenceScheduler:
     def _reject_overdue(self, deadlines: DeadlineWatch[Step], now_ns: int) -> None:
         for step in deadlines.take_due(now_ns):
             if step.queued and self._table.discard(step):
-                step.queued = False
-                self._statistics.pending -= 1
-                settle(self._statistics, step, DeadlineExceeded(TOO_LATE), Execution(now_ns))
-                self._note_idle()
+                self._drop(step, DeadlineExceeded(TOO_LATE), now_ns)
 
     def _pump_soon(self) -> None:
         if not self._pumping:
@@ -346,36 +351,37 @@ class SequenceScheduler:
                 done.end_ns - done.executed_ns,
             )
         self._remember(seat, decision, done)
-        again = self._rescheduled(rows, done) if done.rescheduled else frozenset()
-        if self._streams is None:
-            for index, (row, answer) in enumerate(zip(rows, done.answers, strict=True)):
-                if row.ready and index not in again:
-                    settle(self._statistics, row.entry, answer, done)
-        else:
-            for index, row in enumerate(rows):
-                if row.ready and index not in again:
-                    row.entry.sender = None
+        again = self._rescheduled(rows, done) if done.rescheduled else ()
+        for index, row in enumerate(rows):
+            if not row.ready or index in again:
+                continue
+            if self._streams is None:
+                settle(self._statistics, row.entry, done.answers[index], done)
+            else:
+                row.entry.sender = None
         self._table.finish(rows, done.end_ns, again)
         self._note_idle()
 
-    def _rescheduled(self, rows: list[Row[Step]], done: Execution) -> frozenset[int]:
+    def _rescheduled(self, rows: list[Row[Step]], done: Execution) -> set[int]:
         """Return which rows are executed again: not those that failed or whose client is gone."""
         assert done.rescheduled is not None
+        # What a backend does with a row that only fills a slot is nobody's.
+        done.rescheduled = {index for index in done.rescheduled if rows[index].ready}
         if not self._table.iterative:
             refuse_rescheduled([row.entry for row in rows], done)
-            return frozenset()
-        again = frozenset(
-            index
-            for index in done.rescheduled
-            if rows[index].ready and goes_on(rows[index].entry, done, index)
-        )
+            return set()
+        again = {one for one in done.rescheduled if goes_on(rows[one].entry, done, one)}
         for index in again:
-            rows[index].entry.queued = True
+            self._requeue(rows[index].entry)
         for index in done.rescheduled - again:
-            if rows[index].ready:
-                end_unfinished(rows[index].entry)
+            end_unfinished(rows[index].entry)
         self._statistics.pending += len(again)
         return again
+
+    def _requeue(self, step: Step) -> None:
+        step.queued = True
+        if self._deadlines is not None and step.request.deadline_ns:
+            self._deadlines.add(step, step.request.deadline_ns)
 
     def _remember(self, seat: Seat, decision: Execute[Step], done: Execution) -> None:
         """Note what came of a batch; rows that only fill a slot are part of its size."""

@@ -126,7 +126,6 @@ class SequenceTable(Generic[E]):
         if sequence is None:
             sequence = self._begin(request.sequence_id, now_ns)
         sequence.queue.append(entry)
-        sequence.once = entry.once
         sequence.complete = sequence.ends_with(entry)
         self.queued += 1
         self._touch(sequence, now_ns)

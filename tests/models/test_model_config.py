@@ -263,6 +263,31 @@ def test_no_json_breaks_the_reader(document: Any) -> None:
         model_config.parse_json(json.dumps(document), "c")
 
 
+@pytest.mark.parametrize("value", ["true", "false"])
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (model_config.parse_text, "sequence_batching {{ generative_sequence: {} }}"),
+        (model_config.parse_json, '{{"sequence_batching": {{"generative_sequence": {}}}}}'),
+        (model_config.parse_json, '{{"sequenceBatching": {{"generativeSequence": {}}}}}'),
+    ],
+)
+def test_the_old_name_of_iterative_sequences_is_read(read: Any, text: str, value: str) -> None:
+    """Clients see the name of today only."""
+    printed = model_config.to_json(read(text.format(value), "c"))["sequence_batching"]
+    assert printed["iterative_sequence"] is (value == "true")
+    assert "generative_sequence" not in printed
+
+
+def test_the_old_name_does_not_undo_the_new_one() -> None:
+    """A config may state both; a config without sequences has none after reading."""
+    text = "sequence_batching { iterative_sequence: true generative_sequence: false }"
+    batching = model_config.parse_text(text, "c").sequence_batching
+    assert batching is not None
+    assert batching.iterative_sequence is True
+    assert model_config.parse_text('name: "m"', "c").sequence_batching is None
+
+
 def test_a_copy_shares_nothing() -> None:
     """Changing the copy of a config leaves the original as it was."""
     config = ModelConfig(

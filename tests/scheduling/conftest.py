@@ -14,6 +14,7 @@ from inferd.scheduling.assembly import Assembler
 from inferd.scheduling.policy import BatchPolicy
 from inferd.scheduling.scheduler import Scheduler
 from inferd.scheduling.statistics import ModelStatistics
+from tests.scheduling.iterating import LANES, make_scheduler
 
 
 class FakeInstance(Instance):
@@ -163,3 +164,22 @@ async def _rigs(make):
             instance.open()
         if not one.instance.closed:
             await asyncio.wait_for(one.scheduler.close(), 10)
+
+
+@pytest.fixture(name="iterating", params=["direct", "oldest"])
+async def _iterating(request, make):
+    """Make schedulers of iterative sequences; they are closed at the end, with every place free."""
+    made = []
+
+    def iterating(*, lane=None, **more):
+        fake, lane = make.instance(), (lane or LANES[request.param])()
+        made.append((make_scheduler(fake, make.signature(), lane, **more), fake, lane, lane.room))
+        return made[-1][0]
+
+    yield iterating
+    for scheduler, fake, lane, room in made:
+        fake.open()
+        await asyncio.wait_for(scheduler.close(), 10)
+        assert (scheduler.inflight, scheduler._statistics.pending) == (0, 0)
+        assert len(scheduler._table) == scheduler._table.backlog == 0
+        assert lane.room == room

@@ -95,3 +95,36 @@ def test_a_sequence_is_idle_when_its_client_must_act(placed, running, queued, co
     made.running = running
     made.complete = complete
     assert made.owes_nothing is expected
+
+
+def test_a_request_that_is_executed_again_says_neither_start_nor_end():
+    """Its flags are told the first time, and its state is kept."""
+    step = Step(start=True, end=True)
+    made = sequence(step)
+    first = made.take()
+    made.states = {"IN": object()}
+    step.again = True
+    made.queue.appendleft(step)
+    again = made.take()
+
+    assert (first.start, first.end, again.start, again.end) == (True, True, False, False)
+    assert made.states
+
+
+def test_a_request_that_is_executed_again_is_no_start_owed():
+    """What follows it, once it is taken back, goes on where it was."""
+    step = Step(start=True, discarded=True)
+    step.again = True
+    made = sequence(step, Step())
+    assert not made.drop_discarded()
+
+    assert not made.take().start
+
+
+def test_a_request_without_an_id_is_a_whole_sequence():
+    """Taken back, it is the end."""
+    step = Step(start=True, discarded=True)
+    step.once = True
+    made = sequence(step)
+    assert made.ends_with(step)
+    assert made.drop_discarded()

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
+from h2.exceptions import ProtocolError
 
 from inferd.errors import BackendError, InferdError, RequestCancelled
 from inferd.frontends.grpc.call import Call
@@ -145,7 +146,8 @@ class InferStream:
             if self._ends_on_error:
                 raise
             await self._send(_failure(message, error))
-        except GRPCError:
+        except (GRPCError, ProtocolError):
+            # The latter: the client has reset the stream; whoever runs the call knows.
             raise
         except Exception:
             log.exception("gRPC ModelStreamInfer failed")

@@ -79,7 +79,9 @@ class InferEndpoint:
             raise
         streamed = streaming.wanted(request.headers.get(_ACCEPT))
         if streamed is not None:
-            return await streaming.respond(request, self._stream(decoded.request), streamed)
+            replies = self._stream(decoded.request)
+            deadline_ns = decoded.request.deadline_ns
+            return await streaming.respond(request, replies, streamed, deadline_ns)
         try:
             if decoded.request.deadline_ns:
                 response = await self._infer_in_time(decoded.request)

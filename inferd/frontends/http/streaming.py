@@ -7,13 +7,14 @@ answers with one document. Tensors are in the JSON.
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Final
 
 import orjson
 from aiohttp import web
 
-from inferd.errors import InferdError
+from inferd.errors import DeadlineExceeded, InferdError
 from inferd.frontends.http.errors import status_of
 from inferd.protocol.infer_json import encode_response
 from inferd.protocol.messages import InferResponse, RequestedOutput
@@ -27,24 +28,41 @@ _OFF_LOOP_ELEMENTS: Final = 1 << 16
 
 
 def wanted(accept: str | None) -> str | None:
-    """Return the content type of the stream an ``Accept`` header asks for, or ``None``."""
+    """
+    Return the content type of the stream an ``Accept`` header asks for, or ``None``.
+
+    The one with the larger weight, events when both have the same; none of weight 0.
+    """
     if accept is None or accept == "*/*":
         return None
-    kinds = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
-    return next((kind for kind in (_EVENTS, _LINES) if kind in kinds), None)
+    weights = dict(map(_weighted, accept.split(",")))
+    best = max((_EVENTS, _LINES), key=lambda kind: weights.get(kind, 0.0))
+    return best if weights.get(best, 0.0) > 0 else None
+
+
+def _weighted(part: str) -> tuple[str, float]:
+    """Return a media type of an ``Accept`` header, and its weight; 1 if that is no number."""
+    kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    quality = next((one[2:] for one in parameters if one.startswith("q=")), "1")
+    try:
+        return kind, float(quality)
+    except ValueError:
+        return kind, 1.0
 
 
 async def respond(
-    request: web.BaseRequest, replies: ReplySource, content_type: str
+    request: web.BaseRequest, replies: ReplySource, content_type: str, deadline_ns: int = 0
 ) -> web.StreamResponse:
     """
     Write replies as they come; the status is that of the first one.
+
+    At the deadline, monotonic, an error is the last of them; 0 is none.
 
     A client that is gone, or reads slowly, is felt by the model: nothing is taken from it
     before the document in front was sent.
     """
     try:
-        reply = await replies.receive()
+        reply = await _next(replies, deadline_ns)
         response = _start(reply, content_type)
         await response.prepare(request)
         while True:
@@ -53,7 +71,7 @@ async def respond(
                 await response.write(_framed(document, content_type))
             if reply.final:
                 break
-            reply = await replies.receive()
+            reply = await _next(replies, deadline_ns)
         await response.write_eof()
     except ConnectionError:
         # The client is gone; closing the replies takes the request back.
@@ -61,6 +79,18 @@ async def respond(
     finally:
         replies.close()
     return response
+
+
+async def _next(replies: ReplySource, deadline_ns: int) -> Reply:
+    if not deadline_ns:
+        return await replies.receive()
+    try:
+        async with asyncio.timeout((deadline_ns - time.monotonic_ns()) / 1e9) as clock:
+            return await replies.receive()
+    except TimeoutError:
+        if clock.expired():
+            return Reply(DeadlineExceeded("Deadline Exceeded"), final=True)
+        raise
 
 
 def _start(reply: Reply, content_type: str) -> web.StreamResponse:

@@ -21,17 +21,70 @@ from h2.events import (
 
 import inferd._generated
 from inferd._generated import inference as pb
-from inferd.errors import BackendError, InvalidRequest, NotFound, QueueFull
+from inferd.errors import BackendError, DecoupledModel, InvalidRequest, NotFound, QueueFull
 from inferd.frontends.grpc.server import GrpcServer
 from inferd.protocol.messages import InferResponse
 from inferd.protocol.tensors import Tensor
+from inferd.scheduling.replies import Reply
 
 SERVICE = "/inference.GRPCInferenceService/"
+
+ERRORS = {
+    "missing": NotFound("Request for unknown model: 'missing' is not found"),
+    "busy": QueueFull("Exceeds maximum queue size"),
+    "failing": BackendError("the backend says no"),
+    "broken": ZeroDivisionError("secret detail"),
+    "cancelling": asyncio.CancelledError(),
+    "many": DecoupledModel("it can only be streamed"),
+}
+"""What requests to models of these names raise."""
+
+
+class FakeReplies:
+    """
+    Replies to one request, put in by the test.
+
+    Attributes:
+        request: The request.
+        taken: How many were taken.
+        closed: Whether the frontend has closed them.
+    """
+
+    def __init__(self, request, changed):
+        self.request = request
+        self.taken = 0
+        self.closed = False
+        self._changed = changed
+        self._replies = asyncio.Queue()
+
+    def respond(self, value, *, final=False, size=1, **more):
+        """Put a response in."""
+        output = Tensor("OUT", "INT32", (size,), raw=np.full(size, value, np.int32).tobytes())
+        response = InferResponse("many", "1", [output], id=self.request.id, parameters=more or None)
+        self.put(response, final=final)
+
+    def put(self, answer=None, *, final=True):
+        """Put a reply in; without an answer it is the mere end."""
+        self._replies.put_nowait(Reply(answer, final))
+
+    async def receive(self):
+        """Take the next one."""
+        reply = await self._replies.get()
+        self.taken += 1
+        self._changed.set()
+        return reply
+
+    def close(self):
+        """Note it."""
+        self.closed = True
+        self._changed.set()
 
 
 class FakeDataPlane:
     """
     Answers by the model's name.
+
+    ``many`` is decoupled: a request's replies are put into its ``sources`` entry.
 
     ``echo`` returns its inputs; ``held`` does too once :meth:`release` is called, and
     ``stubborn`` even when it is cancelled before; the rest raise.
@@ -39,6 +92,8 @@ class FakeDataPlane:
 
     def __init__(self):
         self.requests = []
+        self.sources = {}
+        self.refusal = None
         self.ready = True
         self.loads = []
         self.unloads = []
@@ -77,6 +132,19 @@ class FakeDataPlane:
         """Only ``many`` is."""
         return name == "many"
 
+    def stream(self, request):
+        """Answer one request to ``many``."""
+        if self.refusal is not None:
+            raise self.refusal
+        self.sources[request.id] = FakeReplies(request, self._changed)
+        self._changed.set()
+        return self.sources[request.id]
+
+    async def source(self, id):
+        """Return the source of a request once it has come."""
+        await self.until(lambda: id in self.sources)
+        return self.sources[id]
+
     async def _answer(self, request):
         name = request.model_name
         if name == "held":
@@ -85,16 +153,8 @@ class FakeDataPlane:
             while not self._released.is_set():
                 with contextlib.suppress(asyncio.CancelledError):
                     await self._released.wait()
-        elif name == "missing":
-            raise NotFound("Request for unknown model: 'missing' is not found")
-        elif name == "busy":
-            raise QueueFull("Exceeds maximum queue size")
-        elif name == "failing":
-            raise BackendError("the backend says no")
-        elif name == "broken":
-            raise ZeroDivisionError("secret detail")
-        elif name == "cancelling":
-            raise asyncio.CancelledError
+        elif name in ERRORS:
+            raise ERRORS[name]
         elif name == "odd":
             return InferResponse(name, "1", (), parameters={"size": 1 << 64})
         outputs = [

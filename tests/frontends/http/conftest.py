@@ -21,14 +21,42 @@ from inferd._generated.inference import (
     ServerMetadataResponse,
     StatisticDuration,
 )
-from inferd.errors import NotFound
+from inferd.errors import DecoupledModel, NotFound
 from inferd.frontends.http.server import HttpServer
 from inferd.models.scheduler_report import SchedulerReport
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.signature import Signature, TensorSpec
 from inferd.protocol.tensors import Tensor
-from inferd.scheduling.replies import OneReply, ReplySource
+from inferd.scheduling.replies import OneReply, Reply, ReplySource
 from inferd.scheduling.snapshot import SchedulerSnapshot
+
+
+class FakeReplies:
+    """
+    Replies a test puts in.
+
+    Attributes:
+        taken: How many were taken.
+        closed: Set once the client's side was closed.
+    """
+
+    def __init__(self, *replies: Reply) -> None:
+        self.taken = 0
+        self.closed = asyncio.Event()
+        self._replies: asyncio.Queue[Reply] = asyncio.Queue()
+        for reply in replies:
+            self.put(reply)
+
+    def put(self, reply: Reply) -> None:
+        self._replies.put_nowait(reply)
+
+    async def receive(self) -> Reply:
+        reply = await self._replies.get()
+        self.taken += 1
+        return reply
+
+    def close(self) -> None:
+        self.closed.set()
 
 
 class FakeDataPlane:
@@ -45,6 +73,7 @@ class FakeDataPlane:
         self.outputs: list[Tensor] | None = None
         self.parameters = None
         self.spec = TensorSpec("IN", "FP32", 4, (-1,))
+        self.source: FakeReplies | None = None
 
     def is_live(self) -> bool:
         return self.live
@@ -114,6 +143,8 @@ class FakeDataPlane:
         self._check(request.model_name)
         self.requests.append(request)
         self.started.set()
+        if self.source is not None:
+            raise DecoupledModel("it can only be streamed")
         if self.gate is not None:
             try:
                 await self.gate.wait()
@@ -128,6 +159,10 @@ class FakeDataPlane:
         )
 
     def stream(self, request: InferRequest) -> ReplySource:
+        self._check(request.model_name)
+        self.requests.append(request)
+        if self.source is not None:
+            return self.source
         return OneReply(self.infer(request))
 
     def _check(self, name: str) -> None:
@@ -154,6 +189,17 @@ class RawConnection:
         headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
         length = int(headers.get("content-length", "0"))
         return int(head[0].split()[1]), headers, await self.reader.readexactly(length)
+
+
+@pytest.fixture
+def stream_replies(dataplane):
+    """Return a function that makes the model decoupled, with these replies."""
+
+    def prepare(*replies: Reply) -> FakeReplies:
+        dataplane.source = FakeReplies(*replies)
+        return dataplane.source
+
+    return prepare
 
 
 @pytest.fixture
