@@ -189,13 +189,14 @@ class TestSender:
 class TestExecute:
     """One call of a backend."""
 
-    async def test_returning_nothing_leaves_it_to_the_senders(self, bench):
+    @pytest.mark.parametrize("nothing", [(), None])
+    async def test_returning_nothing_leaves_it_to_the_senders(self, bench, nothing):
         """The execution has its size and times."""
         made, kept = bench(2), []
 
         def script(batch):
             kept.extend(batch.senders)
-            return ()
+            return nothing
 
         done = made.execute(script)
         assert (done.size, done.answers, done.rescheduled) == (2, [], None)

@@ -1,6 +1,8 @@
 """One execution gives every request exactly one answer."""
 
+import gc
 import logging
+import weakref
 from asyncio import CancelledError
 
 import pytest
@@ -60,6 +62,23 @@ def test_a_way_out_of_the_process_is_a_failed_execution(make, run, error):
 
     assert [str(answer) for answer in done.answers] == ["internal error"] * 2
     assert {type(answer) for answer in done.answers} == {BackendError}
+
+
+def test_a_failed_batch_is_freed_at_once(make, run):
+    """The error its requests get does not keep their tensors alive."""
+    instance = make.instance()
+    instance.error = BackendError("no")
+    gc.disable()
+    try:
+        request = make.request(1, raw=False)
+        array = weakref.ref(request.inputs["X"].array())
+        done = run(instance, request)
+        del request
+
+        assert [str(answer) for answer in done.answers] == ["no"]
+        assert array() is None
+    finally:
+        gc.enable()
 
 
 def test_too_few_outputs_answer_every_request_with_an_error(make, run):
