@@ -130,3 +130,19 @@ def test_a_request_that_executes_by_itself_gets_its_controls():
         "START": [[1]],
         "READY": [[1]],
     }
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        ([], 5),
+        ([("ID", KIND.CONTROL_SEQUENCE_CORRID, {"data_type": DataType.TYPE_INT32})], 5),
+        ([("ID", KIND.CONTROL_SEQUENCE_CORRID, {"data_type": DataType.TYPE_STRING})], "5"),
+    ],
+)
+def test_an_id_the_server_makes_is_of_the_kind_the_model_takes(inputs, expected):
+    """Text for a string control, a number for everything else."""
+    made = controls(*inputs)
+
+    assert made.typed_id(5) == expected
+    made.check(InferRequest("m", {}, sequence_id=made.typed_id(5)))

@@ -163,3 +163,14 @@ def test_sequences_are_counted():
     lane.leave(sequence)
 
     assert lane.used == 1
+
+
+def test_a_lane_has_work_while_a_request_waits():
+    """Not before one came, and not when it was taken."""
+    lane = OldestLane(OldestPolicy(2, 2))
+    before = lane.has_work
+    enter(lane, "a", 0)
+    waiting = lane.has_work
+    lane.decide(0)
+
+    assert (before, waiting, lane.has_work) == (False, True, False)

@@ -3,7 +3,7 @@
 import pytest
 
 from inferd.protocol.messages import InferRequest
-from inferd.scheduling.sequence_rows import LiveSequence
+from inferd.scheduling.sequence_rows import LiveSequence, earliest_deadline_ns
 
 
 class Step:
@@ -128,3 +128,16 @@ def test_a_request_without_an_id_is_a_whole_sequence():
     made = sequence(step)
     assert made.ends_with(step)
     assert made.drop_discarded()
+
+
+def test_the_earliest_deadline_of_what_waits_counts():
+    """Only that of each sequence's oldest request; those without one wait for ever."""
+    late, early, none = (sequence(Step()) for _ in range(3))
+    late.queue[0].request.deadline_ns = 90
+    early.queue[0].request.deadline_ns = 40
+    none.queue.append(Step())
+    none.queue[1].request.deadline_ns = 1
+
+    assert earliest_deadline_ns([late, none, early]) == 40
+    assert earliest_deadline_ns([none]) is None
+    assert earliest_deadline_ns([]) is None

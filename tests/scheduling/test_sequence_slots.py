@@ -162,3 +162,14 @@ def test_slots_in_use_are_counted():
     lane.leave(sequences[0])
 
     assert lane.used == 1
+
+
+def test_a_lane_has_work_while_a_request_waits():
+    """Not before one came, and not when it was taken."""
+    lane = DirectLane(2)
+    before = lane.has_work
+    enter(lane, "a")
+    waiting = lane.has_work
+    lane.decide(0)
+
+    assert (before, waiting, lane.has_work) == (False, True, False)

@@ -314,3 +314,14 @@ def test_places_and_the_oldest_request_are_known():
     assert (sequences.backlog, sequences.oldest_ns()) == (1, 3)
     sequences.discard(first)
     assert sequences.oldest_ns() == 5
+
+
+def test_a_lane_has_work_while_one_of_its_sequences_does():
+    """Whoever asks takes no instance for nothing."""
+    sequences = table()
+    assert not sequences.has_work(0)
+    add(sequences, start=True)
+    assert sequences.has_work(0)
+    run(sequences)
+
+    assert not sequences.has_work(0)
