@@ -1,12 +1,28 @@
-"""What the built-in backends without a model file demand of a config."""
+"""What the built-in backends without a model file have in common, and demand of a config."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from inferd._generated.inference import DataType, ModelInput, ModelOutput
-from inferd.backend import BackendError, ModelContext
+from inferd.backend import BackendError, Instance, Model, ModelContext, Placement
 
 Datatypes = Collection[DataType]
 """The datatypes a tensor may have; none means any."""
+
+
+class FilelessModel(Model):
+    """
+    A model that is nothing but its instances.
+
+    Args:
+        make: Makes one.
+    """
+
+    def __init__(self, make: Callable[[], Instance]) -> None:
+        self._make = make
+
+    def create_instance(self, placement: Placement) -> Instance:
+        """Make an instance, wherever it is to run."""
+        return self._make()
 
 
 def check_decoupled(context: ModelContext) -> None:

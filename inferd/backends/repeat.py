@@ -30,10 +30,10 @@ from inferd.backend import (
     Instance,
     Model,
     ModelContext,
-    Placement,
     ResponseSender,
 )
 from inferd.backends.contract import (
+    FilelessModel,
     check_decoupled,
     check_one_element,
     check_same_datatype,
@@ -67,15 +67,7 @@ class RepeatBackend(Backend):
         )
         check_same_datatype(context, "IN", "OUT")
         check_one_element(context, "WAIT")
-        return RepeatModel()
-
-
-class RepeatModel(Model):
-    """One version of a repeating model."""
-
-    def create_instance(self, placement: Placement) -> Instance:
-        """Make an instance."""
-        return RepeatInstance()
+        return FilelessModel(RepeatInstance)
 
 
 class RepeatInstance(Instance):

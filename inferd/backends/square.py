@@ -11,8 +11,9 @@ from typing import Any, Final
 import numpy.typing as npt
 
 from inferd._generated.inference import DataType
-from inferd.backend import API_VERSION, Backend, Batch, Instance, Model, ModelContext, Placement
+from inferd.backend import API_VERSION, Backend, Batch, Instance, Model, ModelContext
 from inferd.backends.contract import (
+    FilelessModel,
     check_decoupled,
     check_one_element,
     check_same_datatype,
@@ -49,15 +50,7 @@ class SquareBackend(Backend):
         check_tensors(context, inputs={"IN": _INTEGERS}, outputs={"OUT": _INTEGERS})
         check_same_datatype(context, "IN", "OUT")
         check_one_element(context, "IN")
-        return SquareModel()
-
-
-class SquareModel(Model):
-    """One version of a squaring model."""
-
-    def create_instance(self, placement: Placement) -> Instance:
-        """Make an instance."""
-        return SquareInstance()
+        return FilelessModel(SquareInstance)
 
 
 class SquareInstance(Instance):
