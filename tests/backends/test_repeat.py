@@ -6,8 +6,8 @@ import threading
 import numpy as np
 import pytest
 
-from inferd.backend import Batch, ModelInstanceGroupKind, Placement, ResponseSender
-from inferd.backends.repeat import RepeatInstance, RepeatModel
+from inferd.backend import Batch, ResponseSender
+from inferd.backends.repeat import RepeatInstance
 from inferd.errors import BackendError
 from inferd.protocol.messages import InferRequest
 from inferd.testing.server import InMemoryServer
@@ -79,7 +79,7 @@ def batch(values, delays=None, wait=0, sender=None):
 
 def instance():
     """Return an instance of a model."""
-    return RepeatModel().create_instance(Placement("m_0", ModelInstanceGroupKind.CPU))
+    return RepeatInstance()
 
 
 @pytest.fixture(name="repository")
