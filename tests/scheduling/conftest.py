@@ -15,6 +15,7 @@ from inferd.scheduling.policy import BatchPolicy
 from inferd.scheduling.scheduler import Scheduler
 from inferd.scheduling.statistics import ModelStatistics
 from tests.scheduling.iterating import LANES, make_scheduler
+from tests.scheduling.sequence_rig import _ask, _build  # noqa: F401 - fixtures
 
 
 class FakeInstance(Instance):
