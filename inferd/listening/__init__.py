@@ -1,0 +1,1 @@
+"""Where services listen: addresses, listening sockets and TLS, the same for every protocol."""
