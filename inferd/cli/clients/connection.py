@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from inferd.cli.clients.client import Client, ClientError, UsageError
+from inferd.listening.address import unix_path
 
 _DEFAULT_PORTS = {"http": 8000, "grpc": 8001}
 
@@ -26,7 +27,9 @@ def add_connection_arguments(parser: argparse.ArgumentParser) -> None:
         "-u",
         "--url",
         metavar="HOST:PORT",
-        help="the server's address (default: localhost:8000 for http, localhost:8001 for grpc)",
+        help="the server's address (default: localhost:8000 for http, localhost:8001 for grpc); "
+        "https://HOST:PORT and grpcs://HOST:PORT are encrypted, unix:///PATH is a Unix domain "
+        "socket",
     )
 
 
@@ -36,19 +39,25 @@ def connect(protocol: str, url: str | None) -> Client:
 
     Args:
         protocol: ``"http"`` or ``"grpc"``.
-        url: ``HOST``, ``HOST:PORT`` or, for HTTP, a whole base address; ``None`` is the
-            local server on the protocol's default port.
+        url: ``HOST``, ``HOST:PORT``, ``unix:///PATH``, ``grpcs://HOST:PORT`` or, for HTTP,
+            a whole base address; ``None`` is the local server on the protocol's default port.
 
     Raises:
         UsageError: The address cannot be read.
     """
-    scheme, host, port, path = _parse_address(protocol, url or "localhost")
+    socket_path = _socket_path(url or "")
     if protocol == "grpc":
         from inferd.cli.clients.grpc import GrpcClient
 
-        return GrpcClient(host, port)
+        if socket_path is not None:
+            return GrpcClient(path=socket_path)
+        scheme, host, port, _ = _parse_address(protocol, url or "localhost")
+        return GrpcClient(host, port, encrypt=scheme == "grpcs")
     from inferd.cli.clients.http import HttpClient
 
+    if socket_path is not None:
+        return HttpClient("http://localhost", path=socket_path)
+    scheme, host, port, path = _parse_address(protocol, url or "localhost")
     bracketed = f"[{host}]" if ":" in host else host
     return HttpClient(f"{scheme}://{bracketed}:{port}{path}")
 
@@ -76,8 +85,15 @@ def run_command(name: str, work: Coroutine[Any, Any, None]) -> int:
     return 0
 
 
+def _socket_path(url: str) -> str | None:
+    try:
+        return unix_path(url)
+    except ValueError as error:
+        raise UsageError(f"cannot read the address {error}") from error
+
+
 def _parse_address(protocol: str, url: str) -> tuple[str, str, int, str]:
-    allowed = ("http", "https") if protocol == "http" else ("grpc",)
+    allowed = ("http", "https") if protocol == "http" else ("grpc", "grpcs")
     try:
         parts = urlsplit(url if "://" in url else f"{allowed[0]}://{url}")
         port = parts.port

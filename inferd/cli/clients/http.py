@@ -34,11 +34,16 @@ class HttpClient(Client):
 
     Args:
         url: The server's base address, such as ``http://localhost:8000``.
+        path: The path of a Unix domain socket to connect to, whatever host the address has.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, path: str | None = None) -> None:
         self._url = url.rstrip("/")
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
+        self._where = self._url if path is None else f"unix:{path}"
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.UnixConnector(path) if path is not None else None,
+            timeout=aiohttp.ClientTimeout(total=None),
+        )
 
     async def close(self) -> None:
         """Close the connections."""
@@ -90,7 +95,7 @@ class HttpClient(Client):
         try:
             yield
         except (aiohttp.ClientError, OSError) as error:
-            raise ClientError(f"no HTTP answer from {self._url}: {error}") from error
+            raise ClientError(f"no HTTP answer from {self._where}: {error}") from error
 
 
 def encode_request(request: InferRequest) -> tuple[bytes, list[Buffer]]:

@@ -39,9 +39,34 @@ async def test_grpc_address(url, address):
         assert client._address == address
 
 
+@pytest.mark.parametrize("url", ["unix:///run/s", "unix:/run/s"])
+async def test_unix_socket(url):
+    """A Unix domain socket is an address of both protocols."""
+    async with connect("http", url) as client:
+        with pytest.raises(ClientError, match="no HTTP answer from unix:/run/s: "):
+            await client.repository_index()
+    async with connect("grpc", url) as client:
+        with pytest.raises(ClientError, match="no gRPC answer from unix:/run/s: "):
+            await client.repository_index()
+
+
+async def test_encrypted_grpc():
+    """grpcs is gRPC over TLS, on the same default port."""
+    async with connect("grpc", "grpcs://box") as client:
+        assert client._address == "box:8001"
+        assert client._channel._ssl is not None
+
+
 @pytest.mark.parametrize(
     ("protocol", "url"),
-    [("http", "box:port"), ("http", "grpc://box"), ("grpc", "http://box"), ("grpc", "box:99999")],
+    [
+        ("http", "unix://box/s"),
+        ("grpc", "unix:"),
+        ("http", "box:port"),
+        ("http", "grpc://box"),
+        ("grpc", "http://box"),
+        ("grpc", "box:99999"),
+    ],
 )
 def test_unreadable_address(protocol, url):
     """An address that cannot be meant is a usage error that names it."""
