@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from inferd.errors import ConfigError
+from inferd.listening.address import label, unix_path
+from inferd.listening.tls import TlsFiles
 from inferd.telemetry.logs import LogSettings
 
 ControlMode = Literal["none", "poll", "explicit"]
@@ -53,14 +55,25 @@ class ServerConfig:
         rate_limit: Whether executions are limited by the resources that configs name.
         rate_limit_resources: (resource, how much there is of it, GPU or None for each one).
         allow_http: Whether HTTP is served.
-        http_address: Address HTTP listens on.
+        http_address: Address HTTP listens on; ``unix:///path`` is a Unix domain socket, here
+            and below.
         http_port: Port HTTP listens on; 0 picks a free one, here and below.
         reuse_http_port: Whether other processes may share the port.
+        http_use_ssl: Whether HTTP is encrypted with TLS.
+        http_use_ssl_mutual: Whether it is, and clients need a certificate, too.
+        http_server_cert: PEM file of the server's certificate and those that lead to a root.
+        http_server_key: PEM file of its private key.
+        http_root_cert: PEM file of the roots that clients' certificates lead to.
         http_max_input_size: Largest request body, in bytes, before and after decompression.
         allow_grpc: Whether gRPC is served.
         grpc_address: Address gRPC listens on.
         grpc_port: Port gRPC listens on.
         reuse_grpc_port: Whether other processes may share the port.
+        grpc_use_ssl: As for HTTP, like the four that follow.
+        grpc_use_ssl_mutual: As for HTTP.
+        grpc_server_cert: As for HTTP.
+        grpc_server_key: As for HTTP.
+        grpc_root_cert: As for HTTP.
         allow_metrics: Whether metrics are served.
         metrics_address: Address the metrics service listens on.
         metrics_port: Port the metrics service listens on.
@@ -101,12 +114,22 @@ class ServerConfig:
     http_address: str = "0.0.0.0"
     http_port: int = 8000
     reuse_http_port: bool = False
+    http_use_ssl: bool = False
+    http_use_ssl_mutual: bool = False
+    http_server_cert: str = ""
+    http_server_key: str = ""
+    http_root_cert: str = ""
     http_max_input_size: int = 64 * 1024 * 1024
 
     allow_grpc: bool = True
     grpc_address: str = "0.0.0.0"
     grpc_port: int = 8001
     reuse_grpc_port: bool = False
+    grpc_use_ssl: bool = False
+    grpc_use_ssl_mutual: bool = False
+    grpc_server_cert: str = ""
+    grpc_server_key: str = ""
+    grpc_root_cert: str = ""
 
     allow_metrics: bool = True
     metrics_address: str = "0.0.0.0"
@@ -127,6 +150,67 @@ class ServerConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return every field by name, as plain values that JSON has."""
         return asdict(self)
+
+    @property
+    def http_tls(self) -> TlsFiles | None:
+        """The files of HTTP's TLS; None where HTTP is plain text."""
+        return _tls_files(
+            "http",
+            self.http_use_ssl,
+            self.http_use_ssl_mutual,
+            (self.http_server_cert, self.http_server_key, self.http_root_cert),
+        )
+
+    @property
+    def grpc_tls(self) -> TlsFiles | None:
+        """The files of gRPC's TLS; None where gRPC is plain text."""
+        return _tls_files(
+            "grpc",
+            self.grpc_use_ssl,
+            self.grpc_use_ssl_mutual,
+            (self.grpc_server_cert, self.grpc_server_key, self.grpc_root_cert),
+        )
+
+
+def _tls_files(
+    service: str, use_ssl: bool, mutual: bool, files: tuple[str, str, str]
+) -> TlsFiles | None:
+    """Return what TLS needs; mutual TLS alone switches TLS on, too, as in Triton."""
+    if not use_ssl and not mutual:
+        return None
+    certificate, key, roots = files
+    return TlsFiles(service, certificate, key, roots if mutual else "")
+
+
+def _check_tls(config: ServerConfig) -> None:
+    for files, mutual in (
+        (config.http_tls, config.http_use_ssl_mutual),
+        (config.grpc_tls, config.grpc_use_ssl_mutual),
+    ):
+        if files is None:
+            continue
+        for name, file, needed in (
+            ("server-cert", files.certificate, True),
+            ("server-key", files.key, True),
+            ("root-cert", files.roots, mutual),
+        ):
+            if needed and not file:
+                option = f"--{files.service}-use-ssl{'-mutual' if mutual else ''}"
+                raise ConfigError(f"{option} requires --{files.service}-{name}")
+
+
+def _check_addresses(config: ServerConfig) -> None:
+    for service, address, reuse_port in (
+        ("http", config.http_address, config.reuse_http_port),
+        ("grpc", config.grpc_address, config.reuse_grpc_port),
+        ("metrics", config.metrics_address, False),
+    ):
+        try:
+            path = unix_path(address)
+        except ValueError as error:
+            raise ConfigError(f"--{service}-address: {error}") from None
+        if path is not None and reuse_port:
+            raise ConfigError(f"--reuse-{service}-port does not go with the address {address}")
 
 
 def _check_repositories(config: ServerConfig) -> None:
@@ -200,13 +284,15 @@ def _check_ports(config: ServerConfig) -> None:
     ):
         if not 0 <= port <= _LARGEST_PORT:
             raise ConfigError(f"{flag} must be between 0 and {_LARGEST_PORT}, got {port}")
-        if not allowed or not port:
+        path = unix_path(address)
+        if not allowed or (not port and path is None):
             continue
-        other = taken.setdefault((address, port), service)
+        place = (address, port) if path is None else (path, 0)
+        other = taken.setdefault(place, service)
         if other != service:
             raise ConfigError(
                 f"The server cannot listen to {other} requests and {service} requests "
-                f"at the same address and port {address}:{port}"
+                f"at the same address and port {label(address, port)}"
             )
 
 
@@ -216,5 +302,7 @@ _CHECKS: tuple[Callable[[ServerConfig], None], ...] = (
     _check_load_models,
     _check_rate_limit_resources,
     _check_ranges,
+    _check_addresses,
     _check_ports,
+    _check_tls,
 )

@@ -5,8 +5,10 @@ The only module that knows every layer; everything else is handed what it needs.
 """
 
 import asyncio
+import errno
 import logging
 import os
+import ssl
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +22,8 @@ from inferd.backends.loader import BackendLoader
 from inferd.config import CpuKernels, ServerConfig
 from inferd.dataplane import DataPlane, Identity
 from inferd.errors import ConfigError, InferdError
+from inferd.listening.address import label
+from inferd.listening.tls import TlsFiles, reload_certificate, server_context
 from inferd.models.devices import gpu_count
 from inferd.models.loader import LoaderSettings, ModelLoader
 from inferd.models.poller import Poller
@@ -55,6 +59,9 @@ class Server:
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
         self.identity = Identity(config.id, __version__)
+        # Before anything else: a file that is missing is not worth loading models for.
+        self._http_tls = _tls(config.http_tls if config.allow_http else None, "http/1.1")
+        self._grpc_tls = _tls(config.grpc_tls if config.allow_grpc else None, "h2")
         self.catalog = Catalog(_folders(config.model_repositories))
         self.backends = BackendLoader(config.backend_config)
         self._executor = ThreadPoolExecutor(
@@ -123,6 +130,7 @@ class Server:
                 address=config.grpc_address,
                 port=config.grpc_port,
                 reuse_port=config.reuse_grpc_port,
+                tls=self._grpc_tls,
             )
         if config.allow_http:
             self.http = HttpServer(
@@ -131,6 +139,7 @@ class Server:
                 port=config.http_port,
                 max_input_size=config.http_max_input_size,
                 reuse_port=config.reuse_http_port,
+                tls=self._http_tls,
             )
 
     def _build_metrics(self) -> None:
@@ -153,7 +162,7 @@ class Server:
         Open the ports; the models are loaded.
 
         Raises:
-            StartError: An address is in use; the text is Triton's.
+            StartError: An address cannot be listened on; for one in use the text is Triton's.
         """
         config = self.config
         if self.grpc is not None:
@@ -167,6 +176,21 @@ class Server:
             await _start(self.metrics, "Metrics service", "Metrics Service", config.metrics_address)
         if self._poller is not None:
             self._poller.start()
+
+    def reload_certificates(self) -> None:
+        """Read the certificates and keys again; what cannot be used is logged and not taken."""
+        for files, context in (
+            (self.config.http_tls, self._http_tls),
+            (self.config.grpc_tls, self._grpc_tls),
+        ):
+            if files is None or context is None:
+                continue
+            try:
+                reload_certificate(context, files)
+            except (ConfigError, OSError) as error:
+                logger.error("certificate not reloaded: %s", error)
+            else:
+                logger.info("reloaded %s and its key", files.certificate)
 
     def _series(self) -> Iterable[ModelSeries]:
         for loaded in self.registry.serving():
@@ -211,10 +235,15 @@ async def _start(
     try:
         await service.start()
     except OSError as error:
-        raise StartError(
-            f"failed to start {failing}: Unavailable - Socket '{address}:{wanted}' already in use"
-        ) from error
-    logger.info("Started %s at %s:%s", name, address, service.port)
+        reason = f"Socket '{label(address, wanted)}' already in use"
+        if error.errno != errno.EADDRINUSE:
+            reason = error.strerror or str(error)
+        raise StartError(f"failed to start {failing}: Unavailable - {reason}") from error
+    logger.info("Started %s at %s", name, label(address, service.port))
+
+
+def _tls(files: TlsFiles | None, protocol: str) -> ssl.SSLContext | None:
+    return server_context(files, [protocol]) if files is not None else None
 
 
 def _cache(size: int) -> ResponseCache[KeptResponse] | None:

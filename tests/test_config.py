@@ -164,3 +164,50 @@ def test_resources_that_cannot_be(resource, reason):
     assert config(rate_limit_resources=(("R", 0, 0),))
     refused = refusal(rate_limit_resources=(("R", 0, 0), resource))
     assert refused == f"--rate-limit-resource {reason}"
+
+
+@pytest.mark.parametrize("service", ["http", "grpc"])
+def test_what_tls_requires(service):
+    """A certificate and a key; mutual TLS, which is TLS, needs roots, too."""
+    files = {f"{service}_server_cert": "c", f"{service}_server_key": "k"}
+    on = {f"{service}_use_ssl": True}
+    mutual = {f"{service}_use_ssl_mutual": True}
+    flag = f"--{service}-use-ssl"
+    assert refusal(**on) == f"{flag} requires --{service}-server-cert"
+    assert refusal(**on, **{f"{service}_server_cert": "c"}) == (
+        f"{flag} requires --{service}-server-key"
+    )
+    assert refusal(**mutual, **files) == f"{flag}-mutual requires --{service}-root-cert"
+
+    assert getattr(config(**files), f"{service}_tls") is None
+    roots = {f"{service}_root_cert": "r"}
+    made = getattr(config(**on, **files, **roots), f"{service}_tls")
+    assert (made.service, made.certificate, made.key, made.roots) == (service, "c", "k", "")
+    assert getattr(config(**mutual, **files, **roots), f"{service}_tls").roots == "r"
+
+
+def test_unix_sockets():
+    """Each service has a socket of its own, whatever the ports are."""
+    made = config(http_address="unix:///h", grpc_address="unix:///g", http_port=1, grpc_port=1)
+    assert made.http_address == "unix:///h"
+    assert refusal(http_address="unix:///s", grpc_address="unix:/s", grpc_port=0) == (
+        "The server cannot listen to HTTP requests and GRPC requests "
+        "at the same address and port unix:/s"
+    )
+    assert config(http_address="unix:///s", grpc_address="unix:///s", allow_grpc=False)
+
+
+@pytest.mark.parametrize("service", ["http", "grpc", "metrics"])
+def test_unix_sockets_that_cannot_be(service):
+    """A path the system would not take is refused before anything is loaded."""
+    field = f"{service}_address"
+    assert refusal(**{field: "unix:///" + "x" * 107}).startswith(f"--{service}-address: unix:///x")
+    assert refusal(**{field: "unix://host/x"}).startswith(f"--{service}-address: unix://host/x")
+
+
+@pytest.mark.parametrize("service", ["http", "grpc"])
+def test_a_unix_socket_is_not_shared(service):
+    """SO_REUSEPORT is for ports."""
+    assert refusal(**{f"{service}_address": "unix:///x", f"reuse_{service}_port": True}) == (
+        f"--reuse-{service}-port does not go with the address unix:///x"
+    )

@@ -42,6 +42,30 @@ _DEPRECATED: Final = tuple(
     )
 )  # fmt: skip
 
+
+def _tls(service: str) -> tuple[Flag, ...]:
+    """Return the options of a service's TLS; Triton has them for gRPC only."""
+    return (
+        used(f"{service}-use-ssl", f"{service}_use_ssl", last(boolean), "Encrypt with TLS."),
+        used(
+            f"{service}-use-ssl-mutual", f"{service}_use_ssl_mutual", last(boolean),
+            "Encrypt with TLS and require a client certificate, too.",
+        ),
+        used(
+            f"{service}-server-cert", f"{service}_server_cert", last(str),
+            "PEM file of the server's certificate and those that lead to a root.",
+        ),
+        used(
+            f"{service}-server-key", f"{service}_server_key", last(str),
+            "PEM file of the server's private key, without a password.",
+        ),
+        used(
+            f"{service}-root-cert", f"{service}_root_cert", last(str),
+            "PEM file of the root certificates that clients' must lead to.",
+        ),
+    )  # fmt: skip
+
+
 GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
     "Server": (
         used("id", "id", last(str), "Name of the server in its metadata."),
@@ -122,7 +146,8 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
         used(
             "http-address", "http_address", last(str),
             "Address HTTP listens on. The default is every address, as tritonserver's is; "
-            "127.0.0.1 keeps a server on a workstation private.",
+            "127.0.0.1 keeps a server on a workstation private; unix:///PATH is a Unix domain "
+            "socket, for every service.",
         ),
         used("http-port", "http_port", last(integer), "Port HTTP listens on; 0 picks a free one."),
         used(
@@ -133,6 +158,7 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
             "http-max-input-size", "http_max_input_size", last(integer),
             "Largest request body in bytes.",
         ),
+        *_tls("http"),
         refused(
             "http-header-forward-pattern", ("",),
             "Hand request headers that match to the model as parameters.",
@@ -162,11 +188,7 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
         ignored(
             "grpc-max-response-pool-size", "2147483647", integer, "Stream responses kept for reuse."
         ),
-        refused("grpc-use-ssl", _OFF, "Encrypt with TLS."),
-        refused("grpc-use-ssl-mutual", _OFF, "Require a client certificate too."),
-        ignored("grpc-server-cert", "", str, "File with the server's certificate."),
-        ignored("grpc-server-key", "", str, "File with the server's private key."),
-        ignored("grpc-root-cert", "", str, "File with the root certificates."),
+        *_tls("grpc"),
         ignored(
             "grpc-infer-response-compression-level", "none", str,
             "How hard to compress responses.",
@@ -226,7 +248,7 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
         ),
         used(
             "metrics-address", "metrics_address", last(str),
-            "Address metrics listen on.", default="the HTTP address",
+            "Address metrics listen on.", default="the HTTP address unless that is a socket",
         ),
         used(
             "metrics-port", "metrics_port", last(integer),

@@ -188,8 +188,9 @@ def _value(flag: Flag, source: str, texts: list[str]) -> object:
 
 def _assemble(chosen: dict[str, Any], environ: Mapping[str, str]) -> ServerConfig:
     chosen.setdefault("model_repositories", ())
-    if "http_address" in chosen:
-        chosen.setdefault("metrics_address", chosen["http_address"])
+    address = chosen.get("http_address", "unix:")
+    if not address.startswith("unix:"):
+        chosen.setdefault("metrics_address", address)
     log = {
         name.removeprefix(_LOG): chosen.pop(name) for name in list(chosen) if name.startswith(_LOG)
     }

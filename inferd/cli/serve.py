@@ -67,6 +67,8 @@ async def _serve(config: ServerConfig) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _on_signal, number, stopping)
     server = Server(config)
+    if config.http_tls is not None or config.grpc_tls is not None:
+        loop.add_signal_handler(signal.SIGHUP, server.reload_certificates)
     starting = loop.create_task(_start(server))
     waiting = loop.create_task(stopping.wait())
     await asyncio.wait((starting, waiting), return_when=asyncio.FIRST_COMPLETED)

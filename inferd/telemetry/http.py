@@ -9,10 +9,11 @@ Source: Triton's ``HTTPMetricsServer``.
 
 import asyncio
 import logging
-from typing import Final, cast
+from typing import Final
 
 from aiohttp import web
 
+from inferd.listening.listener import Listener, listen
 from inferd.telemetry.metrics import Metrics
 from inferd.telemetry.prometheus import CONTENT_TYPE, Exposition
 
@@ -27,7 +28,7 @@ class MetricsServer:
 
     Args:
         metrics: What to render at every scrape.
-        address: Address to listen on.
+        address: Address to listen on; ``unix:///path`` is a Unix domain socket.
         port: Port to listen on; 0 picks a free one.
         reuse_port: Whether other processes may listen on the same port.
     """
@@ -39,6 +40,7 @@ class MetricsServer:
         self._address = address
         self._port = port
         self._reuse_port = reuse_port
+        self._listener: Listener | None = None
         self._runner: web.ServerRunner | None = None
 
     @property
@@ -53,13 +55,19 @@ class MetricsServer:
         Raises:
             OSError: The address cannot be listened on.
         """
-        self._runner = runner = web.ServerRunner(web.Server(self._answer, access_log=None))
+        server = web.Server(self._answer, access_log=None)
+        self._runner = runner = web.ServerRunner(server)
         await runner.setup()
-        await web.TCPSite(runner, self._address, self._port, reuse_port=self._reuse_port).start()
-        self._port = cast("tuple[str, int]", runner.addresses[0])[1]
+        self._listener = await listen(
+            server, self._address, self._port, reuse_port=self._reuse_port
+        )
+        self._port = self._listener.port
 
     async def stop(self) -> None:
         """Stop listening and close what is open, also after a start that failed."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

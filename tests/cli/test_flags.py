@@ -31,7 +31,10 @@ allow-client-shm strict-model-config response-cache-byte-size trace-file trace-l
 trace-count trace-log-frequency
 """
 
-OURS = ["event-loop", "cpu-kernels", "strict-deadlines"]
+OURS = [
+    "event-loop", "cpu-kernels", "strict-deadlines", "http-use-ssl", "http-use-ssl-mutual",
+    "http-server-cert", "http-server-key", "http-root-cert",
+]  # fmt: skip
 
 
 def test_every_option_of_tritonserver_is_known():

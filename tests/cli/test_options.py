@@ -121,7 +121,31 @@ def test_each_option_sets_its_field(flag, changes):
 def test_every_used_option_is_tried():
     """No option that has an effect is left out of the test above."""
     tried = {flag.removeprefix("--").partition("=")[0] for flag, _ in FIELDS}
-    assert tried | {"model-repository", "load-model"} == {f.name for f in FLAGS if f.field}
+    elsewhere = {"model-repository", "load-model", *(flag for flag, _ in TLS)}
+    assert tried | elsewhere == {f.name for f in FLAGS if f.field}
+
+
+TLS = [
+    (f"{service}-{name}", value)
+    for service in ("http", "grpc")
+    for name, value in (
+        ("use-ssl", True), ("use-ssl-mutual", True), ("server-cert", "c"), ("server-key", "k"),
+        ("root-cert", "r"),
+    )
+]  # fmt: skip
+
+
+def test_tls():
+    """Each option of TLS sets the field of its name."""
+    made = parse(*(f"--{flag}={value}" for flag, value in TLS))
+    for flag, value in TLS:
+        assert getattr(made, flag.replace("-", "_")) == value
+
+
+def test_metrics_follow_the_host_of_http_alone():
+    """A Unix domain socket has room for one service; metrics stay where they are by default."""
+    assert parse("--http-address=127.0.0.1").metrics_address == "127.0.0.1"
+    assert parse("--http-address=unix:///run/h").metrics_address == "0.0.0.0"
 
 
 def test_models_to_load():
@@ -225,8 +249,6 @@ def test_empty_config_name():
 @pytest.mark.parametrize(
     "flag",
     [
-        "--grpc-use-ssl=true",
-        "--grpc-use-ssl-mutual=true",
         "--trace-config=level=TIMESTAMPS",
         "--trace-level=TIMESTAMPS",
         "--http-restricted-api=health:k=v",
@@ -252,7 +274,7 @@ def test_missing_features_are_refused(flag):
 @pytest.mark.parametrize(
     "flag",
     [
-        "--grpc-use-ssl=False",
+        "--model-namespacing=False",
         "--rate-limit=OFF",
         "--trace-config=level=OFF",
         "--trace-level=off",
@@ -269,8 +291,8 @@ def test_neutral_values_are_taken(flag):
 
 def test_refusal_says_what_is_taken():
     """The refusal names the value and the one that is accepted."""
-    assert refusal("--grpc-use-ssl=true") == (
-        "--grpc-use-ssl: 'true' is not supported yet; only 'false' is"
+    assert refusal("--model-namespacing=true") == (
+        "--model-namespacing: 'true' is not supported yet; only 'false' is"
     )
     assert refusal(INFERD_HTTP_RESTRICTED_API="health:k=v") == (
         "INFERD_HTTP_RESTRICTED_API: 'health:k=v' is not supported yet"
@@ -331,7 +353,8 @@ def test_help(capsys):
     assert "Port HTTP listens on; 0 picks a free one. [8000]" in text
     assert "Write errors. [true]" in text
     assert "Threads that handle HTTP. Accepted, no effect. [8]" in text
-    assert "Encrypt with TLS. Not supported yet; only 'false' is accepted." in text
+    assert "Encrypt with TLS. [false]" in text
+    assert "Serve Amazon SageMaker's calls. Not supported yet; only 'false' is accepted." in text
     assert "Milliseconds until a connection is closed. Not supported yet." in text
     assert "--print-config" in text
 

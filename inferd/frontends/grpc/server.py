@@ -6,6 +6,7 @@ on open connections are told why they are refused, and only then do the connecti
 """
 
 import asyncio
+import ssl
 from collections.abc import Collection
 from typing import Final
 
@@ -18,8 +19,8 @@ from inferd.frontends.grpc.drain import Drain
 from inferd.frontends.grpc.health import HealthService
 from inferd.frontends.grpc.protocol import ServerProtocol
 from inferd.frontends.grpc.service import InferenceService
+from inferd.listening.listener import Listener, listen
 
-_BACKLOG: Final = 1024
 _ABANDON_SECONDS: Final = 1.0
 """How long cancelled calls get to end, and closed connections to take their last bytes."""
 
@@ -30,9 +31,10 @@ class GrpcServer:
 
     Args:
         dataplane: What is served.
-        address: The address to listen on.
+        address: The address to listen on; ``unix:///path`` is a Unix domain socket.
         port: The port; 0 picks a free one.
         reuse_port: Let other processes listen on the same port.
+        tls: How to encrypt, with ``h2`` offered by ALPN; ``None`` is plain text.
         max_message_bytes: The largest request message taken, in bytes.
     """
 
@@ -43,11 +45,13 @@ class GrpcServer:
         address: str,
         port: int,
         reuse_port: bool = False,
+        tls: ssl.SSLContext | None = None,
         max_message_bytes: int = 2**31 - 1,
     ) -> None:
         self._address = address
         self._port = port
         self._reuse_port = reuse_port
+        self._tls = tls
         self._max_message_bytes = max_message_bytes
         self._drain = Drain()
         self._codec = InferenceCodec()
@@ -55,7 +59,7 @@ class GrpcServer:
             **InferenceService(dataplane, self._drain).__mapping__(),
             **HealthService(dataplane).__mapping__(),
         }
-        self._listener: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._connections: dict[ServerProtocol, CallHandler] = {}
         self._none_left = asyncio.Event()
 
@@ -71,14 +75,14 @@ class GrpcServer:
         Raises:
             OSError: The address cannot be listened on, such as when it is in use.
         """
-        self._listener = await asyncio.get_running_loop().create_server(
+        self._listener = await listen(
             self._new_protocol,
             self._address,
             self._port,
-            reuse_port=self._reuse_port or None,
-            backlog=_BACKLOG,
+            reuse_port=self._reuse_port,
+            tls=self._tls,
         )
-        self._port = self._listener.sockets[0].getsockname()[1]
+        self._port = self._listener.port
 
     async def stop(self, grace_seconds: float) -> None:
         """

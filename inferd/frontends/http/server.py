@@ -4,6 +4,7 @@ The HTTP server: a listening socket in front of the application, and its orderly
 
 import asyncio
 import logging
+import ssl
 from typing import Final
 
 from aiohttp import web
@@ -12,11 +13,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 from inferd.dataplane import DataPlane
 from inferd.frontends.http import errors
 from inferd.frontends.http.application import Application
+from inferd.listening.listener import Listener, listen
 
 DEFAULT_MAX_INPUT_SIZE: Final = 64 << 20
 """The largest request body by default, in bytes (Triton's)."""
 
-_BACKLOG: Final = 1024
 _LINGER_SECONDS: Final = 2.0
 """How long the rest of a refused body is read and dropped, so that the answer gets through."""
 _CLOSE_SECONDS: Final = 1.0
@@ -42,10 +43,11 @@ class HttpServer:
 
     Args:
         dataplane: What answers the requests.
-        address: The address to listen on.
+        address: The address to listen on; ``unix:///path`` is a Unix domain socket.
         port: The port to listen on; 0 picks a free one.
         max_input_size: The largest request body, in bytes.
         reuse_port: Whether other processes may listen on the same port.
+        tls: How to encrypt; ``None`` is plain text.
     """
 
     def __init__(
@@ -56,11 +58,14 @@ class HttpServer:
         port: int,
         max_input_size: int = DEFAULT_MAX_INPUT_SIZE,
         reuse_port: bool = False,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._application = Application(dataplane, max_input_size=max_input_size)
         self._address = address
         self._port = port
         self._reuse_port = reuse_port
+        self._tls = tls
+        self._listener: Listener | None = None
         self._server: web.Server | None = None
         self._runner: web.ServerRunner | None = None
         self._in_flight = 0
@@ -90,15 +95,14 @@ class HttpServer:
         runner = web.ServerRunner(server, shutdown_timeout=_CLOSE_SECONDS)
         await runner.setup()
         self._runner = runner
-        site = web.TCPSite(
-            runner, self._address, self._port, backlog=_BACKLOG, reuse_port=self._reuse_port
-        )
         try:
-            await site.start()
+            self._listener = await listen(
+                server, self._address, self._port, reuse_port=self._reuse_port, tls=self._tls
+            )
         except OSError:
             await self._close()
             raise
-        self._port = runner.addresses[0][1]
+        self._port = self._listener.port
 
     async def stop(self, grace_seconds: float) -> None:
         """
@@ -119,6 +123,9 @@ class HttpServer:
         await self._close()
 
     async def _close(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
