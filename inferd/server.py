@@ -10,10 +10,10 @@ import logging
 import os
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import inferd_kernels
 
@@ -23,7 +23,7 @@ from inferd.config import CpuKernels, ServerConfig
 from inferd.dataplane import DataPlane, Identity
 from inferd.errors import ConfigError, InferdError
 from inferd.listening.address import label
-from inferd.listening.tls import TlsFiles, reload_certificate, server_context
+from inferd.listening.tls import TlsFiles, reload_files, server_context
 from inferd.models.devices import gpu_count
 from inferd.models.loader import LoaderSettings, ModelLoader
 from inferd.models.poller import Poller
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_HTTP_ALPN: Final = ("http/1.1",)
+_GRPC_ALPN: Final = ("h2",)
+
 
 class StartError(Exception):
     """The server cannot start; the message is what the operator sees."""
@@ -59,9 +62,10 @@ class Server:
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
         self.identity = Identity(config.id, __version__)
+        _warn_of_files_without_use(config)
         # Before anything else: a file that is missing is not worth loading models for.
-        self._http_tls = _tls(config.http_tls if config.allow_http else None, "http/1.1")
-        self._grpc_tls = _tls(config.grpc_tls if config.allow_grpc else None, "h2")
+        self._http_tls = _tls(config.http_tls if config.allow_http else None, _HTTP_ALPN)
+        self._grpc_tls = _tls(config.grpc_tls if config.allow_grpc else None, _GRPC_ALPN)
         self.catalog = Catalog(_folders(config.model_repositories))
         self.backends = BackendLoader(config.backend_config)
         self._executor = ThreadPoolExecutor(
@@ -178,19 +182,19 @@ class Server:
             self._poller.start()
 
     def reload_certificates(self) -> None:
-        """Read the certificates and keys again; what cannot be used is logged and not taken."""
-        for files, context in (
-            (self.config.http_tls, self._http_tls),
-            (self.config.grpc_tls, self._grpc_tls),
+        """Read the files of TLS again; what cannot be used is logged and not taken."""
+        for files, context, protocols in (
+            (self.config.http_tls, self._http_tls, _HTTP_ALPN),
+            (self.config.grpc_tls, self._grpc_tls, _GRPC_ALPN),
         ):
             if files is None or context is None:
                 continue
             try:
-                reload_certificate(context, files)
-            except (ConfigError, OSError) as error:
-                logger.error("certificate not reloaded: %s", error)
+                reload_files(context, files, protocols)
+            except ConfigError as error:
+                logger.error("certificates not reloaded: %s", error)
             else:
-                logger.info("reloaded %s and its key", files.certificate)
+                logger.info("reloaded the certificates of %s", files.service)
 
     def _series(self) -> Iterable[ModelSeries]:
         for loaded in self.registry.serving():
@@ -242,8 +246,24 @@ async def _start(
     logger.info("Started %s at %s", name, label(address, service.port))
 
 
-def _tls(files: TlsFiles | None, protocol: str) -> ssl.SSLContext | None:
-    return server_context(files, [protocol]) if files is not None else None
+def _tls(files: TlsFiles | None, protocols: Sequence[str]) -> ssl.SSLContext | None:
+    return server_context(files, protocols) if files is not None else None
+
+
+def _warn_of_files_without_use(config: ServerConfig) -> None:
+    """Say which files of TLS are not looked at: somebody meant connections to be safer."""
+    for service, files, certificate, roots in (
+        ("http", config.http_tls, config.http_server_cert, config.http_root_cert),
+        ("grpc", config.grpc_tls, config.grpc_server_cert, config.grpc_root_cert),
+    ):
+        if files is None and (certificate or roots):
+            name = "server-cert" if certificate else "root-cert"
+            logger.warning("--%s-%s has no effect without --%s-use-ssl", service, name, service)
+        elif files is not None and roots and not files.roots:
+            logger.warning(
+                "--%s-root-cert has no effect without --%s-use-ssl-mutual: clients need no "
+                "certificate", service, service,
+            )  # fmt: skip
 
 
 def _cache(size: int) -> ResponseCache[KeptResponse] | None:

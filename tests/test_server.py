@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 
 import aiohttp
 import pytest
@@ -158,3 +159,66 @@ def test_a_repository_that_cannot_be_read_is_named(repository_name):
     """Before anything is started."""
     with pytest.raises(ConfigError, match=f"--model-repository: {repository_name}"):
         Server(ServerConfig(model_repositories=(repository_name,)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"grpc_server_cert": "c"}, "--grpc-server-cert has no effect without --grpc-use-ssl"),
+        ({"http_root_cert": "r"}, "--http-root-cert has no effect without --http-use-ssl"),
+        ({"http_use_ssl": True, "http_root_cert": "r"}, "--http-root-cert has no effect without"),
+    ],
+)
+async def test_files_of_tls_without_use_are_told(make, server_pair, caplog, settings, line):
+    """An operator who names a file means something by it."""
+    files = {"http_server_cert": server_pair.certificate, "http_server_key": server_pair.key}
+    make(**({**files, **settings} if "http_use_ssl" in settings else settings))
+    assert [line in record.getMessage() for record in caplog.records] == [True]
+
+
+async def test_files_of_tls_are_checked_before_models_are_loaded(make, server_pair):
+    """A server without its key is not made at all; of a service that is off they may lack."""
+    settings = {
+        "grpc_use_ssl": True,
+        "grpc_server_cert": server_pair.certificate,
+        "grpc_server_key": "/does/not/exist",
+    }
+    with pytest.raises(ConfigError, match="--grpc-server-key: /does/not/exist: No such file"):
+        make(**settings)
+    make(**settings, allow_grpc=False)
+
+
+async def test_tls_on_both_ports(make, authority, server_pair):
+    """Clients that trust the root are served over HTTPS."""
+    files = {
+        f"{service}_{name}": value
+        for service in ("http", "grpc")
+        for name, value in (
+            ("use_ssl", True),
+            ("server_cert", server_pair.certificate),
+            ("server_key", server_pair.key),
+        )
+    }
+    server = make(**files)
+    await server.load_models()
+    await server.listen()
+    server.reload_certificates()
+    trusting = ssl.create_default_context(cafile=authority.root)
+    async with aiohttp.ClientSession() as session:
+        url = f"https://localhost:{server.http.port}/v2/health/ready"
+        async with session.get(url, ssl=trusting) as reply:
+            assert reply.status == 200
+    trusting.set_alpn_protocols(["http/1.1", "h2"])
+    _, writer = await asyncio.open_connection("localhost", server.grpc.port, ssl=trusting)
+    assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
+    writer.close()
+
+
+async def test_an_address_that_cannot_be_listened_on_is_told(make):
+    """With the system's reason."""
+    server = make(http_address="192.0.2.1")
+    await server.load_models()
+    with pytest.raises(
+        StartError, match=r"HTTP service: Unavailable - cannot listen on 192\.0\.2\.1:"
+    ):
+        await server.listen()

@@ -54,15 +54,26 @@ def server_context(files: TlsFiles, protocols: Sequence[str]) -> ssl.SSLContext:
     return context
 
 
-def reload_certificate(context: ssl.SSLContext, files: TlsFiles) -> None:
+def reload_files(context: ssl.SSLContext, files: TlsFiles, protocols: Sequence[str]) -> None:
     """
-    Read certificate and key again, for the connections to come.
+    Read the files again, for the connections to come.
+
+    Args:
+        context: The context that listening sockets have.
+        files: Where certificates and key are.
+        protocols: As for :func:`server_context`.
 
     Raises:
         ConfigError: As :func:`server_context`; the context is as it was.
     """
-    _load_certificate(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), files)
-    context.load_cert_chain(files.certificate, files.key)
+    fresh = server_context(files, protocols)
+
+    def replace(connection: ssl.SSLObject, name: str | None, old: ssl.SSLContext) -> None:
+        connection.context = fresh
+
+    # Loading into the context itself would keep the old roots, and a key of another kind
+    # beside the new one.
+    context.sni_callback = replace
 
 
 def _load_certificate(context: ssl.SSLContext, files: TlsFiles) -> None:

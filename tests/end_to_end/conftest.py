@@ -48,3 +48,16 @@ def serve(tmp_path) -> Iterator[Callable[..., ServerProcess]]:
     yield start
     for server in started:
         server.stop()
+
+
+@pytest.fixture
+def serve_unix(repository, serve, tmp_path) -> Callable[..., ServerProcess]:
+    """A function that starts a server on the Unix sockets h, g and m of the test's folder."""
+
+    def start(*flags: str) -> ServerProcess:
+        return serve(
+            repository, "--http-address", f"unix://{tmp_path}/h", "--grpc-address",
+            f"unix://{tmp_path}/g", "--metrics-address", f"unix://{tmp_path}/m", *flags,
+        )  # fmt: skip
+
+    return start

@@ -8,7 +8,7 @@ import pytest
 from authority import Authority
 
 from inferd.errors import ConfigError
-from inferd.listening.tls import TlsFiles, reload_certificate, server_context
+from inferd.listening.tls import TlsFiles, reload_files, server_context
 
 
 @pytest.fixture(name="make")
@@ -202,9 +202,46 @@ def test_a_certificate_is_read_again(make, authority, tmp_path):
     assert subject() == "first"
     put(second)
     assert subject() == "first"
-    reload_certificate(context, files)
+    reload_files(context, files, ["h2"])
     assert subject() == "second"
     put(authority.issue("over", days=-1))
     with pytest.raises(ConfigError, match="expired"):
-        reload_certificate(context, files)
+        reload_files(context, files, ["h2"])
     assert subject() == "second"
+
+
+def test_a_key_of_another_kind_takes_over(make, authority, tmp_path):
+    """From a curve to RSA: the old certificate is not offered beside the new one."""
+    certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
+    for name, kind in (("curve", "ec"), ("numbers", "rsa:2048")):
+        pair = authority.issue(name, kind=kind)
+        certificate.write_bytes(Path(pair.certificate).read_bytes())
+        key.write_bytes(Path(pair.key).read_bytes())
+        files = make(certificate=str(certificate), key=str(key))
+        if name == "curve":
+            context = server_context(files, ["h2"])
+    reload_files(context, files, ["h2"])
+    agreed = handshake(context, client_context(authority, "h2"))
+    assert agreed.getpeercert()["subject"][0][0][1] == "numbers"
+    assert agreed.selected_alpn_protocol() == "h2"
+
+
+def test_roots_are_read_again(make, authority, client_pair, tmp_path):
+    """Clients of the new root get in, those of the old one do not any more."""
+    other = Authority(tmp_path, "next")
+    newcomer = other.issue("newcomer")
+    roots = tmp_path / "roots.pem"
+    roots.write_bytes(Path(authority.root).read_bytes())
+    files = make(roots=str(roots))
+    context = server_context(files, ["h2"])
+    old, new = client_context(authority, "h2"), client_context(authority, "h2")
+    old.load_cert_chain(client_pair.certificate, client_pair.key)
+    new.load_cert_chain(newcomer.certificate, newcomer.key)
+    handshake(context, old)
+    roots.write_bytes(Path(other.root).read_bytes())
+    reload_files(context, files, ["h2"])
+    handshake(context, new)
+    with pytest.raises(ssl.SSLError, match="certificate verify failed"):
+        handshake(context, old)
+    with pytest.raises(ssl.SSLError, match="PEER_DID_NOT_RETURN_A_CERTIFICATE"):
+        handshake(context, client_context(authority, "h2"))

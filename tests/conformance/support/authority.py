@@ -4,7 +4,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
+_CURVE = ("-pkeyopt", "ec_paramgen_curve:prime256v1")
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Authority:
         self.root = str(folder / f"{name}.pem")
         self._key = str(folder / f"{name}.key")
         _openssl(
-            "req", "-x509", *_KEY, "-nodes", "-keyout", self._key, "-out", self.root,
-            "-days", "2", "-subj", f"/CN={name}",
+            "req", "-x509", "-newkey", "ec", *_CURVE, "-nodes",
+            "-keyout", self._key, "-out", self.root, "-days", "2", "-subj", f"/CN={name}",
         )  # fmt: skip
 
-    def issue(self, name: str, *, days: int = 2, password: str = "") -> Pair:
+    def issue(self, name: str, *, days: int = 2, password: str = "", kind: str = "ec") -> Pair:
         """
         Sign a certificate for ``localhost`` and 127.0.0.1.
 
@@ -51,6 +51,7 @@ class Authority:
             name: The name of the files and the subject.
             days: How long it holds, from now; negative for one that has expired.
             password: Encrypts the key; empty leaves it as it is.
+            kind: Of the key: ``ec`` or ``rsa:<bits>``.
         """
         made = Pair(str(self._folder / f"{name}.pem"), str(self._folder / f"{name}.key"))
         request = str(self._folder / f"{name}.csr")
@@ -60,8 +61,8 @@ class Authority:
         )
         secret = ("-passout", f"pass:{password}") if password else ("-nodes",)
         _openssl(
-            "req", "-new", *_KEY, *secret, "-keyout", made.key, "-out", request,
-            "-subj", f"/CN={name}",
+            "req", "-new", "-newkey", kind, *(_CURVE if kind == "ec" else ()), *secret,
+            "-keyout", made.key, "-out", request, "-subj", f"/CN={name}",
         )  # fmt: skip
         _openssl(
             "x509", "-req", "-in", request, "-CA", self.root, "-CAkey", self._key,

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import ClassVar
 
 STARTED = {
-    "http": r"Started HTTPService at ([\d.]+:\d+)",
-    "grpc": r"Started GRPCInferenceService at ([\d.]+:\d+)",
-    "metrics": r"Started Metrics Service at ([\d.]+:\d+)",
+    "http": r"Started HTTPService at (unix:[\w./-]+|[\d.]+:\d+)",
+    "grpc": r"Started GRPCInferenceService at (unix:[\w./-]+|[\d.]+:\d+)",
+    "metrics": r"Started Metrics Service at (unix:[\w./-]+|[\d.]+:\d+)",
 }
 LOOPBACK = ("--http-address", "127.0.0.1", "--grpc-address", "127.0.0.1")
 ANY_PORT = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
@@ -49,7 +49,8 @@ class ServerProcess:
         flags: More flags; later ones win over the defaults.
 
     Attributes:
-        http: ``host:port`` of the HTTP service, likewise ``grpc`` and ``metrics``.
+        http: ``host:port`` or ``unix:///path`` of the HTTP service, likewise ``grpc``,
+            ``metrics``.
         repository: Its model repository.
     """
 
