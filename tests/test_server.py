@@ -218,7 +218,5 @@ async def test_an_address_that_cannot_be_listened_on_is_told(make):
     """With the system's reason."""
     server = make(http_address="192.0.2.1")
     await server.load_models()
-    with pytest.raises(
-        StartError, match=r"HTTP service: Unavailable - cannot listen on 192\.0\.2\.1:"
-    ):
+    with pytest.raises(StartError, match="HTTP service: Unavailable - cannot listen on 192"):
         await server.listen()

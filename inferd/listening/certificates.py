@@ -28,6 +28,11 @@ def expiries(pem: str) -> list[datetime]:
     return [_expiry(ssl.PEM_cert_to_DER_cert(found)) for found in _PEM.findall(pem)]
 
 
+def has_expired(until: datetime, now: datetime) -> bool:
+    """Tell whether a certificate's time is over; its last second is part of it (RFC 5280)."""
+    return until < now
+
+
 def _expiry(der: bytes) -> datetime:
     try:
         certificate = _content(der, _SEQUENCE)

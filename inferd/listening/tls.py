@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from inferd.errors import ConfigError
-from inferd.listening.certificates import expiries
+from inferd.listening.certificates import expiries, has_expired
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def _load_certificate(context: ssl.SSLContext, files: TlsFiles) -> None:
     pem = _read(place, files.certificate)
     _read(key_place, files.key)
     for until in _expiries(place, pem):
-        if until < datetime.now(UTC):
+        if has_expired(until, datetime.now(UTC)):
             raise ConfigError(f"{place}: a certificate expired on {until:%Y-%m-%d %H:%M:%S} UTC")
 
     def ask() -> str:
@@ -110,7 +110,7 @@ def _culprit(place: str, key_place: str, files: TlsFiles) -> str:
 def _load_roots(context: ssl.SSLContext, files: TlsFiles) -> None:
     place = f"--{files.service}-root-cert: {files.roots}"
     found = _expiries(place, _read(place, files.roots))
-    if max(found) < datetime.now(UTC):
+    if has_expired(max(found), datetime.now(UTC)):
         raise ConfigError(f"{place}: every certificate in it has expired")
     try:
         context.load_verify_locations(files.roots)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferd.listening.certificates import expiries
+from inferd.listening.certificates import expiries, has_expired
 
 
 def element(tag, content):
@@ -62,6 +62,13 @@ def test_long_fields(size):
     for version in (True, False):
         pem = certificate(0x17, b"300101000000Z", version=version, issuer=bytes(size))
         assert expiries(pem) == [datetime(2030, 1, 1, tzinfo=UTC)]
+
+
+def test_the_last_second_counts():
+    """A certificate holds until the time in it, that second included."""
+    until = datetime(2030, 1, 1, tzinfo=UTC)
+    assert not has_expired(until, until)
+    assert has_expired(until, until + timedelta(microseconds=1))
 
 
 def test_other_things_are_refused():

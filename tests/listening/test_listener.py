@@ -1,6 +1,7 @@
 """Tests of listening, on both event loops."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -73,6 +74,30 @@ async def test_a_free_port_is_told(start, address):
     made = await start(address)
     assert made.port
     assert await answers("127.0.0.1", made.port)
+
+
+def has_ipv6():
+    """Tell whether this machine has IPv6 on loopback."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
+async def test_every_address_has_the_same_port(start):
+    """A free port that is picked for one family is listened on in the other, too."""
+    made = await start("")
+    assert await answers("127.0.0.1", made.port)
+    assert await answers("::1", made.port)
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
+async def test_each_family_may_have_its_own_server(start):
+    """Listening on :: leaves the port of 0.0.0.0 alone."""
+    made = await start("::")
+    assert (await start("0.0.0.0", made.port)).port == made.port
 
 
 async def test_connections_do_not_wait_for_more_bytes(start, factory):
@@ -159,10 +184,15 @@ async def test_a_unix_socket_that_somebody_listens_on_is_left(start, tmp_path):
 async def test_a_server_that_is_overrun_is_alive(start, tmp_path):
     """A full backlog does not make a socket a stale one."""
     path = tmp_path / "s"
-    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
+    with contextlib.ExitStack() as opened:
+        busy = opened.enter_context(socket.socket(socket.AF_UNIX))
         busy.bind(str(path))
         busy.listen(0)
-        waiting.connect(str(path))
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                waiting = opened.enter_context(socket.socket(socket.AF_UNIX))
+                waiting.setblocking(False)
+                waiting.connect(str(path))
         with pytest.raises(OSError, match="address already in use"):
             await start(f"unix://{path}")
 
