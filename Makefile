@@ -5,7 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-PROJECTS := pyproject.toml kernels/pyproject.toml plugins/inferd-backend-onnx/pyproject.toml
+PROJECTS := pyproject.toml kernels/pyproject.toml kernels/setup.py $(wildcard kernels/inferd_kernels/wire/*.pyx) \
+  plugins/inferd-backend-onnx/pyproject.toml
 CHECKERS := 'ruff>=0.8' 'mypy>=1.14' 'import-linter>=2.1'
 
 .DELETE_ON_ERROR:
@@ -57,6 +58,7 @@ $(BIN)/python:
 	fi
 
 $(VENV)/.installed: $(PROJECTS) | $(BIN)/python
+	@kernels/install-headers.sh
 	$(PIP) install --quiet -e kernels -e '.[images,samples]' -e 'plugins/inferd-backend-onnx[cpu]'
 	@touch $@
 
