@@ -1,15 +1,22 @@
 """
 The encoding of ``BYTES`` tensors: each element is ``<u32 little-endian length><bytes>``.
 
+:func:`split` and :func:`join` are native where the kernels' codec was built; those in
+Python are their specification.
+
 Raises plain :class:`BytesFormatError`; whoever knows the model and the tensor turns
 it into the client's message.
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+from inferd.protocol.native import codec
 
 _LENGTH = struct.Struct("<I")
 
@@ -30,8 +37,13 @@ class BytesFormatError(ValueError):
         self.available = available
 
 
-def split(raw: bytes | bytearray | memoryview) -> list[bytes]:
-    """Return the elements of an encoded tensor, in row-major order."""
+def split_in_python(raw: bytes | bytearray | memoryview) -> list[bytes]:
+    """
+    Return the elements of an encoded tensor, in row-major order.
+
+    Raises:
+        BytesFormatError: An element is cut short.
+    """
     view = memoryview(raw)
     end = len(view)
     elements: list[bytes] = []
@@ -48,7 +60,7 @@ def split(raw: bytes | bytearray | memoryview) -> list[bytes]:
     return elements
 
 
-def join(elements: Iterable[bytes | str]) -> bytes:
+def join_in_python(elements: Iterable[bytes | str]) -> bytes:
     """Return the encoding of the elements; text becomes UTF-8."""
     parts: list[bytes] = []
     for element in elements:
@@ -58,8 +70,26 @@ def join(elements: Iterable[bytes | str]) -> bytes:
     return b"".join(parts)
 
 
+Split = Callable[[bytes | bytearray | memoryview], list[bytes]]
+Join = Callable[[Iterable[bytes | str]], bytes]
+
+split: Final[Split] = split_in_python if codec is None else partial(codec.split, BytesFormatError)
+"""Returns the elements of an encoded tensor as :func:`split_in_python` does."""
+
+join: Final[Join] = join_in_python if codec is None else partial(codec.join, join_in_python)
+"""Returns the encoding of elements as :func:`join_in_python` does."""
+
+
+def fill_in_python(array: "npt.NDArray[np.object_]", elements: list[bytes]) -> None:
+    """Put the elements into a flat array that has room for them all."""
+    array[:] = elements
+
+
+_fill: Final = fill_in_python if codec is None else codec.fill
+
+
 def to_array(elements: list[bytes], shape: tuple[int, ...]) -> "npt.NDArray[np.object_]":
     """Return an object array of ``shape`` holding the elements."""
     array = np.empty(len(elements), dtype=object)
-    array[:] = elements
+    _fill(array, elements)
     return array.reshape(shape)

@@ -29,7 +29,7 @@ from inferd.protocol.wire import Buffer
 _EMPTY_FINAL_RESPONSE: Final = "triton_enable_empty_final_response"
 _UINT64_MASK: Final = (1 << 64) - 1
 
-_CONTENTS: Final[dict[int, tuple[tuple[str, int], ...]]] = {
+CONTENTS: Final[dict[int, tuple[tuple[str, int], ...]]] = {
     1: (("BOOL", 1),),
     2: (("INT32", 4), ("INT8", 1), ("INT16", 2)),
     3: (("INT64", 8),),
@@ -60,7 +60,7 @@ def to_request(message: RequestMessage) -> InferRequest:
         message.model_name, {}, model_version=message.model_version, id=message.id
     )
     if message.parameters is not None:
-        _apply_parameters(request, message.parameters)
+        apply_parameters(request, message.parameters)
     if message.outputs:
         request.outputs = [_output(output) for output in message.outputs]
         _check_unique(request, "output", [output.name for output in message.outputs])
@@ -115,7 +115,7 @@ def _typed_data(
             raise InvalidRequest(
                 f"unexpected explicit tensor data {where}, binary data was already supplied."
             )
-        accepted = _CONTENTS[number]
+        accepted = CONTENTS[number]
         itemsize = dict(accepted).get(tensor.datatype)
         if itemsize is None:
             raise InvalidRequest(
@@ -142,7 +142,13 @@ def wants_empty_final_response(message: RequestMessage) -> bool:
     return value is True
 
 
-def _apply_parameters(request: InferRequest, parameters: Parameters) -> None:
+def apply_parameters(request: InferRequest, parameters: Parameters) -> None:
+    """
+    Keep a request's parameters where they belong.
+
+    Raises:
+        InvalidRequest: One is reserved or of the wrong type.
+    """
     for key, (kind, value) in parameters.items():
         apply = _REQUEST_PARAMETERS.get(key)
         if apply is not None:

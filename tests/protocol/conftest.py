@@ -1,4 +1,4 @@
-"""Google's protobuf as the judge of ours."""
+"""Google's protobuf as the judge of ours, and both implementations of our codec."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,6 +7,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 import inferd._generated
+from inferd.protocol import infer_codec
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +22,18 @@ def google():
             descriptor = pool.FindMessageTypeByName(f"{file.package}.{message.name}")
             found[message.name] = message_factory.GetMessageClass(descriptor)
     return SimpleNamespace(**found)
+
+
+@pytest.fixture(scope="session")
+def native():
+    """The native codec; where it was not built, what needs it is skipped."""
+    made = infer_codec.native()
+    if made is None:
+        pytest.skip("the native codec was not built")
+    return made
+
+
+@pytest.fixture(scope="session", params=["python", "native"])
+def codec(request):
+    """One implementation of the codec after the other."""
+    return infer_codec.PYTHON if request.param == "python" else request.getfixturevalue("native")

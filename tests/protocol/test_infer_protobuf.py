@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from inferd.errors import InvalidRequest
 from inferd.protocol.bytes_tensor import split
-from inferd.protocol.infer_protobuf import decode_request
 from inferd.protocol.wire import delimited, varint
 
 NARROW = {
@@ -154,10 +153,10 @@ def google_input(message):
     )
 
 
-def check(google, data):
+def check(google, codec, data):
     """Decode with both and compare what comes out, be it values or a refusal."""
     try:
-        mine = decode_request(data)
+        mine = codec.decode_request(data)
     except InvalidRequest as error:
         if "group" not in error.message:
             with pytest.raises(DecodeError):
@@ -184,42 +183,42 @@ def has_odd_entry(message):
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(fields=request)
-def test_a_request_is_decoded_as_google_does(google, fields):
+def test_a_request_is_decoded_as_google_does(google, codec, fields):
     """Whatever a client's library encodes arrives with the values it was given."""
-    check(google, google.ModelInferRequest(**fields).SerializeToString())
+    check(google, codec, google.ModelInferRequest(**fields).SerializeToString())
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(first=request, second=request)
-def test_messages_strung_together_are_merged(google, first, second):
+def test_messages_strung_together_are_merged(google, codec, first, second):
     """Of a field sent twice the last counts, lists grow, and map entries replace each other."""
     data = b"".join(google.ModelInferRequest(**one).SerializeToString() for one in (first, second))
-    check(google, data)
+    check(google, codec, data)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=200)
 @given(fields=request, position=st.floats(0, 1), patch=st.binary(max_size=3), cut=st.integers(0, 3))
-def test_damaged_messages_are_judged_as_google_does(google, fields, position, patch, cut):
+def test_damaged_messages_are_judged_as_google_does(google, codec, fields, position, patch, cut):
     """Bytes changed, inserted or lost never raise another error nor change what is accepted."""
     data = google.ModelInferRequest(**fields).SerializeToString()
     at = round(position * len(data))
-    check(google, data[:at] + patch + data[at + cut :])
+    check(google, codec, data[:at] + patch + data[at + cut :])
 
 
 @settings(deadline=None, max_examples=200)
 @given(data=st.binary(max_size=30))
-def test_arbitrary_bytes_are_judged_as_google_does(google, data):
+def test_arbitrary_bytes_are_judged_as_google_does(google, codec, data):
     """Bytes that were never a message are accepted or refused as by Google's parser."""
-    check(google, data)
+    check(google, codec, data)
 
 
 @settings(deadline=None, max_examples=200)
 @given(pieces=st.lists(st.binary(max_size=12), max_size=3), number=st.integers(1, 9))
-def test_contents_merge_as_google_does(google, pieces, number):
+def test_contents_merge_as_google_does(google, codec, pieces, number):
     """Several ``contents`` of one input, packed or not, add up to one."""
     tensor = b"".join(delimited(5, delimited(number, piece)) for piece in pieces)
-    check(google, delimited(5, tensor))
-    check(google, delimited(5, b"".join(delimited(5, piece) for piece in pieces)))
+    check(google, codec, delimited(5, tensor))
+    check(google, codec, delimited(5, b"".join(delimited(5, piece) for piece in pieces)))
 
 
 @pytest.mark.parametrize(
@@ -242,9 +241,9 @@ def test_contents_merge_as_google_does(google, pieces, number):
         "4801 4a00 4001",
     ],
 )
-def test_packed_and_single_elements_may_be_mixed(google, contents):
+def test_packed_and_single_elements_may_be_mixed(google, codec, contents):
     """Elements one by one, packed, or both in any order give the same tensor, or are refused."""
-    check(google, delimited(5, delimited(5, bytes.fromhex(contents))))
+    check(google, codec, delimited(5, delimited(5, bytes.fromhex(contents))))
 
 
 @pytest.mark.parametrize(
@@ -268,41 +267,41 @@ def test_packed_and_single_elements_may_be_mixed(google, contents):
         "1205 0800",
     ],
 )
-def test_map_entries_may_be_partial(google, entry):
+def test_map_entries_may_be_partial(google, codec, entry):
     """A map entry without a key or value has the default; a value sent twice is merged."""
-    check(google, delimited(4, bytes.fromhex(entry)))
+    check(google, codec, delimited(4, bytes.fromhex(entry)))
 
 
 @pytest.mark.parametrize("shape", ["1801 1802", "1a020102", "1a0101 1802", "1800", "1a0180"])
-def test_a_shape_may_come_packed_or_not(google, shape):
+def test_a_shape_may_come_packed_or_not(google, codec, shape):
     """Dimensions one by one, packed or mixed give the same shape; a cut one is refused."""
-    check(google, delimited(5, bytes.fromhex(shape)))
+    check(google, codec, delimited(5, bytes.fromhex(shape)))
 
 
-def test_raw_tensors_are_views_on_the_received_bytes():
+def test_raw_tensors_are_views_on_the_received_bytes(codec):
     """A raw tensor is not copied, however large it is."""
     data = delimited(7, b"x" * 1000)
-    [raw] = decode_request(data).raw
+    [raw] = codec.decode_request(data).raw
     assert isinstance(raw, memoryview)
     assert raw.obj is data
 
 
-def test_packed_floats_are_views_on_the_received_bytes():
+def test_packed_floats_are_views_on_the_received_bytes(codec):
     """Typed floats that came in one piece are not copied either."""
     data = delimited(5, delimited(5, delimited(6, b"\0" * 400)))
-    [tensor] = decode_request(data).inputs
+    [tensor] = codec.decode_request(data).inputs
     assert tensor.contents[6].obj is data
 
 
-def test_a_refusal_says_what_is_wrong():
+def test_a_refusal_says_what_is_wrong(codec):
     """The error names the message and the defect."""
     with pytest.raises(InvalidRequest, match="failed to parse ModelInferRequest: truncated field"):
-        decode_request(b"\x0a\x05abc")
+        codec.decode_request(b"\x0a\x05abc")
 
 
-def test_unknown_fields_are_skipped():
+def test_unknown_fields_are_skipped(codec):
     """A client with a newer protocol is understood."""
     new = varint(15 << 3) + varint(7) + delimited(99, b"new")
     data = new + delimited(1, b"m") + delimited(5, new) + delimited(6, new)
-    message = decode_request(data)
+    message = codec.decode_request(data)
     assert (message.model_name, message.inputs[0].name, message.outputs[0].name) == ("m", "", "")

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferd.errors import BackendError, InvalidRequest
+from inferd.protocol import infer_codec
 from inferd.protocol import infer_response_protobuf as encoding
 from inferd.protocol.messages import InferResponse
 from inferd.protocol.tensors import Tensor
@@ -35,11 +36,11 @@ def value(message):
     outputs=st.lists(tensor, max_size=4),
     parameters=st.dictionaries(st.text(max_size=5), parameter, max_size=4),
 )
-def test_google_reads_what_was_written(google, names, outputs, parameters):
+def test_google_reads_what_was_written(google, codec, names, outputs, parameters):
     """Names, id, parameters, shapes and data arrive, small and large tensors alike."""
     name, version, id = names
     response = InferResponse(name, version, outputs, id=id, parameters=parameters)
-    message = google.ModelInferResponse.FromString(b"".join(encoding.encode_response(response)))
+    message = google.ModelInferResponse.FromString(b"".join(codec.encode_response(response)))
     assert (message.model_name, message.model_version, message.id) == names
     assert [(o.name, o.datatype, tuple(o.shape)) for o in message.outputs] == [
         (output.name, "UINT8", output.shape) for output in outputs
@@ -60,49 +61,54 @@ def test_google_reads_what_was_written(google, names, outputs, parameters):
         (1.0, "double_param"),
     ],
 )
-def test_a_parameter_takes_the_field_of_its_type(google, given_value, choice):
+def test_a_parameter_takes_the_field_of_its_type(google, codec, given_value, choice):
     """Clients find a response parameter in the field of its type."""
     response = InferResponse("m", "1", (), parameters={"p": given_value})
-    message = google.ModelInferResponse.FromString(b"".join(encoding.encode_response(response)))
+    message = google.ModelInferResponse.FromString(b"".join(codec.encode_response(response)))
     assert message.parameters["p"].WhichOneof("parameter_choice") == choice
 
 
 @pytest.mark.parametrize("number", [2**64, -(2**63) - 1])
-def test_a_parameter_beyond_64_bits_is_an_error(number):
+def test_a_parameter_beyond_64_bits_is_an_error(codec, number):
     """A number the protocol cannot carry is not silently changed."""
     with pytest.raises(BackendError, match="response parameter 'p' does not fit 64 bits"):
-        encoding.encode_response(InferResponse("m", "1", (), parameters={"p": number}))
+        codec.encode_response(InferResponse("m", "1", (), parameters={"p": number}))
 
 
-def test_a_large_tensor_is_sent_as_it_is():
+def test_a_large_tensor_is_sent_as_it_is(codec):
     """The bytes of a large output are not copied into the message."""
     array = np.zeros((1, 5000), np.float32)
     output = Tensor("O", "FP32", array.shape, array=array)
-    buffers = encoding.encode_response(InferResponse("m", "1", [output]))
+    buffers = codec.encode_response(InferResponse("m", "1", [output]))
     assert len(buffers) == 2
     assert np.shares_memory(np.frombuffer(buffers[1], np.float32), array)
 
 
-def test_a_response_beyond_two_gigabytes_is_refused(monkeypatch):
+def test_a_response_beyond_two_gigabytes_is_refused(monkeypatch, codec):
     """What gRPC cannot carry is an error with its size; the limit itself passes."""
     response = InferResponse("m", "1", [Tensor("O", "UINT8", [100], raw=b"x" * 100)])
-    size = sum(map(len, encoding.encode_response(response)))
+    size = sum(map(len, codec.encode_response(response)))
     monkeypatch.setattr(encoding, "MAX_MESSAGE_BYTES", size)
-    encoding.encode_response(response)
+    limited(codec, size).encode_response(response)
     monkeypatch.setattr(encoding, "MAX_MESSAGE_BYTES", size - 1)
     with pytest.raises(InvalidRequest) as caught:
-        encoding.encode_response(response)
+        limited(codec, size - 1).encode_response(response)
     assert caught.value.message == (
         f"Response has byte size {size} which exceeds gRPC's byte size limit {size - 1}."
     )
 
 
-def test_a_stream_answer_says_it_is_final(google):
+def limited(codec, max_bytes):
+    """Return a codec of the same kind with another limit."""
+    return infer_codec.native(max_bytes) if codec.name == "native" else codec
+
+
+def test_a_stream_answer_says_it_is_final(google, codec):
     """Every answer on a stream carries triton_final_response beside the backend's parameters."""
     response = InferResponse(
         "m", "1", [Tensor("O", "UINT8", [3], raw=b"abc")], id="7", parameters={"a": 1}
     )
-    buffers = encoding.encode_stream_response(response)
+    buffers = codec.encode_stream_response(response)
     message = google.ModelStreamInferResponse.FromString(b"".join(buffers))
     assert message.error_message == ""
     assert message.infer_response.id == "7"

@@ -4,18 +4,17 @@ import numpy as np
 import pytest
 
 from inferd.errors import InvalidRequest, UnsupportedFeature
-from inferd.protocol.infer_protobuf import decode_request
-from inferd.protocol.infer_rules import SHARED_MEMORY_DISABLED, to_request
+from inferd.protocol.infer_rules import SHARED_MEMORY_DISABLED
 from inferd.protocol.wire import delimited
 
 
 @pytest.fixture
-def decode(google):
+def decode(google, codec):
     """Encode a message of these fields with Google's library and return our request."""
 
     def decode_fields(**fields):
         message = google.ModelInferRequest(**{"model_name": "m", **fields})
-        return to_request(decode_request(message.SerializeToString()))
+        return codec.to_request(codec.decode_request(message.SerializeToString()))
 
     return decode_fields
 
@@ -95,11 +94,11 @@ def test_contents_without_elements_are_an_empty_tensor(decode):
     assert request.inputs["IN"].array().shape == (0,)
 
 
-def test_an_empty_field_beside_the_right_one_is_no_data():
+def test_an_empty_field_beside_the_right_one_is_no_data(codec):
     """A client that writes an empty list for the fields it does not use is understood."""
     contents = delimited(2, b"") + delimited(6, bytes(8))
     given = delimited(1, b"IN") + delimited(2, b"FP32") + delimited(5, contents)
-    request = to_request(decode_request(delimited(5, given)))
+    request = codec.to_request(codec.decode_request(delimited(5, given)))
     assert bytes(request.inputs["IN"].raw()) == bytes(8)
 
 

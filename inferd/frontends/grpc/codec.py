@@ -1,5 +1,5 @@
 """
-The message codec of the gRPC frontend: by hand for inference, betterproto2 for the rest.
+The message codec of the gRPC frontend: its own for inference, betterproto2 for the rest.
 
 The types in a handler's mapping entry say which is used, so a transport only ever calls
 :meth:`InferenceCodec.decode` and :meth:`InferenceCodec.encode_buffers`.
@@ -12,12 +12,9 @@ from grpclib.encoding.base import CodecBase
 
 from inferd.errors import InvalidRequest
 from inferd.protocol import wire
-from inferd.protocol.infer_protobuf import RequestMessage, decode_request
-from inferd.protocol.infer_response_protobuf import (
-    encode_response,
-    encode_stream_error,
-    encode_stream_response,
-)
+from inferd.protocol.infer_codec import CHOSEN
+from inferd.protocol.infer_protobuf import RequestMessage
+from inferd.protocol.infer_response_protobuf import encode_stream_error
 from inferd.protocol.messages import InferResponse
 from inferd.protocol.wire import Buffer
 
@@ -55,7 +52,7 @@ class InferenceCodec(CodecBase):
             InvalidRequest: The bytes are not such a message.
         """
         if message_type is RequestMessage:
-            return decode_request(data)
+            return CHOSEN.decode_request(data)
         try:
             # betterproto2 takes a message that is cut short for a shorter one.
             deque(wire.fields(data, 0, len(data)), maxlen=0)
@@ -73,11 +70,11 @@ class InferenceCodec(CodecBase):
             InvalidRequest: It is larger than gRPC can carry.
         """
         if message_type is InferResponse:
-            return encode_response(message)
+            return CHOSEN.encode_response(message)
         if message_type is StreamReply:
             if message.error_message:
                 return encode_stream_error(message.error_message, message.response)
-            return encode_stream_response(message.response, final=message.final)
+            return CHOSEN.encode_stream_response(message.response, final=message.final)
         return [bytes(message)]
 
     def encode(self, message: Any, message_type: Any) -> bytes:

@@ -19,8 +19,8 @@ from inferd.frontends.grpc.codec import StreamReply
 from inferd.frontends.grpc.drain import Drain
 from inferd.frontends.grpc.repository import check_repository, load_parameters, unload_dependents
 from inferd.frontends.grpc.stream import InferStream
+from inferd.protocol.infer_codec import CHOSEN
 from inferd.protocol.infer_protobuf import RequestMessage
-from inferd.protocol.infer_rules import to_request
 from inferd.protocol.messages import InferResponse
 
 _PATH: Final = "/inference.GRPCInferenceService/"
@@ -54,7 +54,7 @@ class InferenceService(pb.GrpcInferenceServiceBase):
     async def _infer(self, call: Call) -> None:
         message: RequestMessage = await call.recv_message()
         received_ns = time.monotonic_ns()
-        request = to_request(message)
+        request = CHOSEN.to_request(message)
         request.received_ns = received_ns
         request.deadline_ns = call.deadline_ns
         try:

@@ -23,9 +23,10 @@ from inferd.frontends.grpc.call import Call
 from inferd.frontends.grpc.codec import StreamReply
 from inferd.frontends.grpc.drain import Drain
 from inferd.frontends.grpc.errors import INTERNAL_ERROR, SHUTTING_DOWN
+from inferd.protocol.infer_codec import CHOSEN
 from inferd.protocol.infer_protobuf import RequestMessage
 from inferd.protocol.infer_response_protobuf import FINAL_RESPONSE, NOT_FINAL_RESPONSE
-from inferd.protocol.infer_rules import to_request, wants_empty_final_response
+from inferd.protocol.infer_rules import wants_empty_final_response
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.replies import Reply, ReplySource
 
@@ -126,7 +127,7 @@ class InferStream:
         task.add_done_callback(self._end_streaming)
 
     async def _answer(self, message: RequestMessage, received_ns: int) -> InferResponse:
-        request = to_request(message)
+        request = CHOSEN.to_request(message)
         request.received_ns = received_ns
         request.deadline_ns = self._call.deadline_ns
         return await self._answers.infer(request)
@@ -134,7 +135,7 @@ class InferStream:
     async def _stream(self, message: RequestMessage, received_ns: int) -> None:
         """Write the responses to one request as they are made."""
         try:
-            request = to_request(message)
+            request = CHOSEN.to_request(message)
             request.received_ns = received_ns
             request.deadline_ns = self._call.deadline_ns
             replies = self._answers.stream(request)
