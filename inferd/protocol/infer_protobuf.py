@@ -134,14 +134,14 @@ def _request(data: bytes) -> RequestMessage:
         elif found == _S3:
             message.id = wire.text(data, start, stop)
         elif found == _S4:
-            message.parameters = _with_entry(message.parameters, data, start, stop)
+            message.parameters = _with_entry(message.parameters, data, start, stop, 1)
     return message
 
 
 def _input(data: bytes, start: int, stop: int) -> InputMessage:
     message = InputMessage()
     runs: dict[int, Buffer] | None = None
-    for found, first, last in wire.fields(data, start, stop):
+    for found, first, last in wire.fields(data, start, stop, 1):
         if found == _S1:
             message.name = wire.text(data, first, last)
         elif found == _S2:
@@ -151,7 +151,7 @@ def _input(data: bytes, start: int, stop: int) -> InputMessage:
         elif found == _V3:
             message.shape.append(wire.int64(data, first, last))
         elif found == _S4:
-            message.parameters = _with_entry(message.parameters, data, first, last)
+            message.parameters = _with_entry(message.parameters, data, first, last, 2)
         elif found == _S5:
             runs = {} if runs is None else runs
             _collect_contents(runs, data, first, last)
@@ -168,11 +168,11 @@ def _contents(number: int, run: Buffer) -> Contents:
 
 def _output(data: bytes, start: int, stop: int) -> OutputMessage:
     message = OutputMessage()
-    for found, first, last in wire.fields(data, start, stop):
+    for found, first, last in wire.fields(data, start, stop, 1):
         if found == _S1:
             message.name = wire.text(data, first, last)
         elif found == _S2:
-            message.parameters = _with_entry(message.parameters, data, first, last)
+            message.parameters = _with_entry(message.parameters, data, first, last, 2)
     return message
 
 
@@ -192,7 +192,7 @@ def _collect_contents(runs: dict[int, Buffer], data: bytes, start: int, stop: in
     to the same bytes, so that both spellings, and any mixture, are decoded alike.
     """
     view = memoryview(data)
-    for found, first, last in wire.fields(data, start, stop):
+    for found, first, last in wire.fields(data, start, stop, 2):
         number, wire_type = found >> 3, found & 7
         if number == BYTES_CONTENTS and wire_type == LENGTH_DELIMITED:
             _extend(runs, number, _LENGTH.pack(last - first))
@@ -226,24 +226,26 @@ def _extend(runs: dict[int, Buffer], number: int, piece: Buffer) -> None:
     held += piece
 
 
-def _with_entry(parameters: Parameters | None, data: bytes, start: int, stop: int) -> Parameters:
+def _with_entry(
+    parameters: Parameters | None, data: bytes, start: int, stop: int, depth: int
+) -> Parameters:
     """Add one map entry; a missing key is ``""`` and a missing value has no alternative."""
     key = ""
     value: tuple[int, Parameter] = (0, None)
-    for found, first, last in wire.fields(data, start, stop):
+    for found, first, last in wire.fields(data, start, stop, depth):
         if found == _S1:
             key = wire.text(data, first, last)
         elif found == _S2:
-            value = _parameter(value, data, first, last)
+            value = _parameter(value, data, first, last, depth + 1)
     parameters = {} if parameters is None else parameters
     parameters[key] = value
     return parameters
 
 
 def _parameter(
-    value: tuple[int, Parameter], data: bytes, start: int, stop: int
+    value: tuple[int, Parameter], data: bytes, start: int, stop: int, depth: int
 ) -> tuple[int, Parameter]:
-    for found, first, last in wire.fields(data, start, stop):
+    for found, first, last in wire.fields(data, start, stop, depth):
         if found == _V1:
             value = BOOL, wire.uint64(data, first, last) != 0
         elif found == _V2:

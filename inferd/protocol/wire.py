@@ -2,8 +2,8 @@
 Protobuf's wire format on buffers: fields as spans, varints, packed runs; no message objects.
 
 A message is walked with :func:`fields`, which yields where each field's value lies and
-copies nothing. What is accepted is what Google's parser accepts, but for groups: no
-message of this server has any, and skipping them would be the only recursion.
+copies nothing. What is accepted is what Google's parser accepts. Groups are skipped like
+any unknown field: no message of this server has one.
 Source: https://protobuf.dev/programming-guides/encoding/.
 """
 
@@ -18,7 +18,12 @@ Buffer = bytes | bytearray | memoryview
 VARINT: Final = 0
 FIXED64: Final = 1
 LENGTH_DELIMITED: Final = 2
+START_GROUP: Final = 3
+END_GROUP: Final = 4
 FIXED32: Final = 5
+
+MAX_DEPTH: Final = 100
+"""Messages and groups within each other that Google's parser follows."""
 
 _LONGEST_VARINT: Final = 10
 _LONGEST_TAG: Final = 5
@@ -37,15 +42,22 @@ def tag(number: int, wire_type: int) -> int:
     return number << 3 | wire_type
 
 
-def fields(data: Buffer, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+def fields(data: Buffer, start: int, stop: int, depth: int = 0) -> Iterator[tuple[int, int, int]]:
     """
     Yield ``(tag, start, stop)`` for each field of the message in ``data[start:stop]``.
 
-    The span is the value: a varint's own bytes, 4 or 8 bytes of a fixed-size value, or
-    the content behind a length.
+    The span is the value: a varint's own bytes, 4 or 8 bytes of a fixed-size value, the
+    content behind a length, or a group with its end tag.
+
+    Args:
+        data: The bytes.
+        start: Where the message begins.
+        stop: Where it ends.
+        depth: The messages it lies within.
 
     Raises:
-        WireError: The message is cut short, holds a group or a tag that cannot be one.
+        WireError: The message is cut short, holds a tag that cannot be one, or groups that
+            do not match or nest too deeply.
     """
     position = start
     while position < stop:
@@ -63,12 +75,38 @@ def fields(data: Buffer, start: int, stop: int) -> Iterator[tuple[int, int, int]
             end = _varint_end(data, position, stop)
         elif wire_type in _FIXED_SIZES:
             end = position + _FIXED_SIZES[wire_type]
+        elif wire_type == START_GROUP:
+            end = _group_end(data, position, stop, found >> 3, depth)
         else:
-            raise WireError("group" if wire_type in (3, 4) else f"wire type {wire_type}")
+            raise WireError(_impossible(wire_type))
         if end > stop:
             raise WireError("truncated field")
         yield found, position, end
         position = end
+
+
+def _impossible(wire_type: int) -> str:
+    return "end of another group" if wire_type == END_GROUP else f"wire type {wire_type}"
+
+
+def _group_end(data: Buffer, position: int, stop: int, number: int, depth: int) -> int:
+    """Return the position behind the group of a field number whose content begins here."""
+    within = [number]
+    while within:
+        if depth + len(within) > MAX_DEPTH:
+            raise WireError("groups nested too deeply")
+        if position >= stop:
+            raise WireError("truncated group")
+        found, _ = read_varint(data, position, stop)
+        if found & 7 == START_GROUP and found >= 8:
+            found, position = _long_tag(data, position, stop)
+            within.append(found >> 3)
+        elif found & 7 == END_GROUP and found >> 3 == within[-1]:
+            found, position = _long_tag(data, position, stop)
+            within.pop()
+        else:
+            _, _, position = next(fields(data, position, stop))
+    return position
 
 
 def _long_tag(data: Buffer, position: int, stop: int) -> tuple[int, int]:

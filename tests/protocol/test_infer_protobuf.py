@@ -157,10 +157,9 @@ def check(google, codec, data):
     """Decode with both and compare what comes out, be it values or a refusal."""
     try:
         mine = codec.decode_request(data)
-    except InvalidRequest as error:
-        if "group" not in error.message:
-            with pytest.raises(DecodeError):
-                google.ModelInferRequest.FromString(data)
+    except InvalidRequest:
+        with pytest.raises(DecodeError):
+            google.ModelInferRequest.FromString(data)
         return
     theirs = google.ModelInferRequest.FromString(data)
     if not has_odd_entry(theirs):
@@ -305,3 +304,62 @@ def test_unknown_fields_are_skipped(codec):
     data = new + delimited(1, b"m") + delimited(5, new) + delimited(6, new)
     message = codec.decode_request(data)
     assert (message.model_name, message.inputs[0].name, message.outputs[0].name) == ("m", "", "")
+
+
+WITHIN = {
+    "the request": lambda inner: inner,
+    "an input": lambda inner: delimited(5, inner),
+    "contents": lambda inner: delimited(5, delimited(5, inner)),
+    "an output": lambda inner: delimited(6, inner),
+    "a parameter": lambda inner: delimited(4, inner),
+    "a parameter's value": lambda inner: delimited(4, delimited(2, inner)),
+    "an input's parameter": lambda inner: delimited(5, delimited(4, inner)),
+    "an output's parameter's value": lambda inner: delimited(6, delimited(2, delimited(2, inner))),
+}
+
+
+@pytest.mark.parametrize("place", WITHIN)
+def test_groups_are_followed_as_deeply_as_google_does(google, codec, place):
+    """Groups, which nobody sends, are skipped; nested ones to the same depth in all places."""
+    for count in range(95, 103):
+        groups = varint(20 << 3 | 3) * count + varint(20 << 3 | 4) * count
+        check(google, codec, WITHIN[place](groups))
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        "0b0c",
+        "3b3c",
+        "0b14",
+        "0c",
+        "0b",
+        "0b000c",
+        "0b08010c",
+        "0b0a01610c",
+        "0b0d000000000c 0a016d",
+        "0b130b0c140c",
+        "0b130c14",
+        "0b8c00",
+        "8b000c",
+        "0b8c80808000",
+        "0b8c8080808000",
+        "0b8b8080808000 0c0c",
+        "0b0a05610c",
+        "0b030c",
+        "0b040c",
+        "0b0e0c",
+        "0b0880",
+        "0b80",
+        "2a010b0c",
+    ],
+)
+def test_groups_are_judged_as_google_does(google, codec, group):
+    """A group that is whole is skipped; one cut short, mismatched or damaged is refused."""
+    check(google, codec, bytes.fromhex(group))
+
+
+def test_a_tag_padded_beyond_64_bits_ends_no_group(google, codec):
+    """An end tag longer than a tag may be is refused."""
+    check(google, codec, b"\x0b\x8c" + b"\x80" * 8 + b"\x00")
+    check(google, codec, b"\x0b\x8c\x80\x80\x80\x10")

@@ -57,6 +57,14 @@ def test_each_wire_type_yields_the_span_of_its_value():
     ]
 
 
+def test_a_group_is_one_field():
+    """A group is skipped with all it holds, groups of the same number included."""
+    data = bytes.fromhex("0b 08960 1 0b0c 0c 1001".replace(" ", ""))
+    assert spans(data) == [(0x0B, data[1:7]), (0x10, b"\x01")]
+    deepest = bytes.fromhex("0b" * 100 + "0c" * 100)
+    assert len(spans(deepest)) == 1
+
+
 def test_only_the_given_part_of_the_buffer_is_read():
     """A message inside a larger buffer ends where it is said to, not where the buffer does."""
     data = b"\x0a\x01a\x0a\x01b"
@@ -80,8 +88,11 @@ def test_the_largest_field_number_is_accepted():
     ("encoded", "reason"),
     [
         ("000161", "field number 0"),
-        ("0b0c", "group"),
-        ("0c", "group"),
+        ("0c", "end of another group"),
+        ("0b14", "end of another group"),
+        ("0b", "truncated group"),
+        ("0b08", "truncated varint"),
+        ("0b" * 101 + "0c" * 101, "groups nested too deeply"),
         ("0e", "wire type 6"),
         ("0f", "wire type 7"),
         ("0a", "truncated varint"),
@@ -99,7 +110,7 @@ def test_the_largest_field_number_is_accepted():
     ],
 )
 def test_damaged_messages_are_refused(encoded, reason):
-    """Cut-short values, hostile lengths, impossible tags and groups are refused with a reason."""
+    """Cut-short values, hostile lengths, impossible tags and groups are refused for a reason."""
     with pytest.raises(wire.WireError, match=reason):
         spans(bytes.fromhex(encoded))
 

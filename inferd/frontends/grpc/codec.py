@@ -5,7 +5,6 @@ The types in a handler's mapping entry say which is used, so a transport only ev
 :meth:`InferenceCodec.decode` and :meth:`InferenceCodec.encode_buffers`.
 """
 
-from collections import deque
 from typing import Any, ClassVar
 
 from grpclib.encoding.base import CodecBase
@@ -54,8 +53,10 @@ class InferenceCodec(CodecBase):
         if message_type is RequestMessage:
             return CHOSEN.decode_request(data)
         try:
-            # betterproto2 takes a message that is cut short for a shorter one.
-            deque(wire.fields(data, 0, len(data)), maxlen=0)
+            # betterproto2 takes a message that is cut short for a shorter one, and what is
+            # in a group for fields of the message.
+            if any(tag & 7 == wire.START_GROUP for tag, _, _ in wire.fields(data, 0, len(data))):
+                raise wire.WireError("group")
             return message_type.parse(data)
         except Exception as error:
             # It documents no error of its own either; whatever it raises is the data's fault.

@@ -65,9 +65,12 @@ cdef enum:
     VARINT = 0
     FIXED64 = 1
     LENGTH_DELIMITED = 2
+    START_GROUP = 3
+    END_GROUP = 4
     FIXED32 = 5
     LONGEST_VARINT = 10
     LONGEST_TAG = 5
+    MAX_DEPTH = 100
     BYTES_CONTENTS = 8
     FIELDS = 9
     JOINED_BYTES = 4096
@@ -135,8 +138,47 @@ cdef inline int _read(
     return 0
 
 
+cdef int _tag(
+    const uint8_t* data, Py_ssize_t* position, Py_ssize_t stop, uint64_t* found
+) except -1:
+    cdef Py_ssize_t start = position[0]
+    _read(data, position, stop, found)
+    if position[0] - start > LONGEST_TAG or found[0] > 0xFFFFFFFF:
+        raise WireError("tag longer than 32 bits")
+    return 0
+
+
+cdef Py_ssize_t _group_end(
+    const uint8_t* data, Py_ssize_t position, Py_ssize_t stop, uint32_t number, int depth
+) except -1:
+    """Return the position behind the group of a field number whose content begins here."""
+    cdef uint64_t within[MAX_DEPTH + 1]
+    cdef uint64_t found
+    cdef Py_ssize_t behind
+    cdef Span span
+    cdef int count = 1
+    within[0] = number
+    while count:
+        if depth + count > MAX_DEPTH:
+            raise WireError("groups nested too deeply")
+        if position >= stop:
+            raise WireError("truncated group")
+        behind = position
+        _read(data, &behind, stop, &found)
+        if found & 7 == START_GROUP and found >= 8:
+            _tag(data, &position, stop, &found)
+            within[count] = found >> 3
+            count += 1
+        elif found & 7 == END_GROUP and found >> 3 == within[count - 1]:
+            _tag(data, &position, stop, &found)
+            count -= 1
+        else:
+            _next(data, &position, stop, 0, &span)
+    return position
+
+
 cdef inline int _next(
-    const uint8_t* data, Py_ssize_t* place, Py_ssize_t stop, Span* span
+    const uint8_t* data, Py_ssize_t* place, Py_ssize_t stop, int depth, Span* span
 ) except -1:
     """Read the field at ``place``, which is before ``stop``, and go behind it."""
     cdef Py_ssize_t position = place[0]
@@ -146,9 +188,7 @@ cdef inline int _next(
     if found < 0x80:
         position += 1
     else:
-        _read(data, &position, stop, &found)
-        if position - place[0] > LONGEST_TAG or found > 0xFFFFFFFF:
-            raise WireError("tag longer than 32 bits")
+        _tag(data, &position, stop, &found)
     if found < 8:
         raise WireError("field number 0")
     kind = found & 7
@@ -160,8 +200,10 @@ cdef inline int _next(
         size = 8
     elif kind == FIXED32:
         size = 4
+    elif kind == START_GROUP:
+        size = _group_end(data, position, stop, <uint32_t>(found >> 3), depth) - position
     else:
-        raise WireError("group" if kind in (3, 4) else f"wire type {kind}")
+        raise WireError("end of another group" if kind == END_GROUP else f"wire type {kind}")
     if size > <uint64_t>(stop - position):
         raise WireError("truncated field")
     span.tag = <uint32_t>found
@@ -387,7 +429,7 @@ cdef RequestMessage _request(object owner, const uint8_t* data, Py_ssize_t size)
     message.outputs = []
     message.raw = []
     while position < size:
-        _next(data, &position, size, &span)
+        _next(data, &position, size, 0, &span)
         if span.tag == S7:
             if view is None:
                 view = PyMemoryView_FromObject(owner)
@@ -403,7 +445,7 @@ cdef RequestMessage _request(object owner, const uint8_t* data, Py_ssize_t size)
         elif span.tag == S3:
             message.id = _text(data, &span)
         elif span.tag == S4:
-            message.parameters = _with_entry(message.parameters, data, &span)
+            message.parameters = _with_entry(message.parameters, data, &span, 1)
     return message
 
 
@@ -415,7 +457,7 @@ cdef InputMessage _input(object owner, const uint8_t* data, Span* within):
     message.name = message.datatype = ""
     message.shape = []
     while position < within.stop:
-        _next(data, &position, within.stop, &span)
+        _next(data, &position, within.stop, 1, &span)
         if span.tag == S1:
             message.name = _text(data, &span)
         elif span.tag == S2:
@@ -428,7 +470,7 @@ cdef InputMessage _input(object owner, const uint8_t* data, Span* within):
             value = _value(data, span.start, span.stop)
             message.shape.append(PyLong_FromLongLong(<int64_t>value))
         elif span.tag == S4:
-            message.parameters = _with_entry(message.parameters, data, &span)
+            message.parameters = _with_entry(message.parameters, data, &span, 2)
         elif span.tag == S5:
             if message.runs is None:
                 message.runs = Contents.__new__(Contents)
@@ -445,11 +487,11 @@ cdef OutputMessage _output(const uint8_t* data, Span* within):
     cdef Span span
     message.name = ""
     while position < within.stop:
-        _next(data, &position, within.stop, &span)
+        _next(data, &position, within.stop, 1, &span)
         if span.tag == S1:
             message.name = _text(data, &span)
         elif span.tag == S2:
-            message.parameters = _with_entry(message.parameters, data, &span)
+            message.parameters = _with_entry(message.parameters, data, &span, 2)
     return message
 
 
@@ -460,7 +502,7 @@ cdef int _collect(Contents runs, const uint8_t* data, Span* within) except -1:
     cdef int kind, element
     cdef uint32_t number, length
     while position < within.stop:
-        _next(data, &position, within.stop, &span)
+        _next(data, &position, within.stop, 2, &span)
         number, kind = span.tag >> 3, span.tag & 7
         if number == BYTES_CONTENTS:
             if kind == LENGTH_DELIMITED:
@@ -493,18 +535,18 @@ cdef int _check_run(int element, const uint8_t* data, Span* span) except -1:
     return 0
 
 
-cdef object _with_entry(object parameters, const uint8_t* data, Span* within):
+cdef object _with_entry(object parameters, const uint8_t* data, Span* within, int depth):
     """Add one map entry; a missing key is ``""`` and a missing value has no alternative."""
     cdef Py_ssize_t position = within.start
     cdef Span span
     key = ""
     value = _NO_PARAMETER
     while position < within.stop:
-        _next(data, &position, within.stop, &span)
+        _next(data, &position, within.stop, depth, &span)
         if span.tag == S1:
             key = _text(data, &span)
         elif span.tag == S2:
-            value = _parameter(value, data, &span)
+            value = _parameter(value, data, &span, depth + 1)
     if parameters is None:
         parameters = {}
     (<dict>parameters)[key] = value
@@ -514,13 +556,13 @@ cdef object _with_entry(object parameters, const uint8_t* data, Span* within):
 _NO_PARAMETER = (0, None)
 
 
-cdef object _parameter(object value, const uint8_t* data, Span* within):
+cdef object _parameter(object value, const uint8_t* data, Span* within, int depth):
     cdef Py_ssize_t position = within.start
     cdef Span span
     cdef uint64_t number
     cdef double real
     while position < within.stop:
-        _next(data, &position, within.stop, &span)
+        _next(data, &position, within.stop, depth, &span)
         if span.tag == V1:
             value = 1, _value(data, span.start, span.stop) != 0
         elif span.tag == V2:
