@@ -85,11 +85,12 @@ def fill_in_python(array: "npt.NDArray[np.object_]", elements: list[bytes]) -> N
     array[:] = elements
 
 
-_fill: Final = fill_in_python if codec is None else codec.fill
+fill: Final = fill_in_python if codec is None else codec.fill
+"""Puts the elements into a flat array of objects that has room for exactly them."""
 
 
 def to_array(elements: list[bytes], shape: tuple[int, ...]) -> "npt.NDArray[np.object_]":
     """Return an object array of ``shape`` holding the elements."""
     array = np.empty(len(elements), dtype=object)
-    _fill(array, elements)
+    fill(array, elements)
     return array.reshape(shape)

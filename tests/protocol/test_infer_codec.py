@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inferd.errors import InferdError
+from inferd.protocol.datatypes import BY_NAME
 from inferd.protocol.infer_codec import CHOSEN, PYTHON
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.tensors import Tensor
@@ -19,9 +20,7 @@ from inferd.protocol.wire import FIXED32, FIXED64, VARINT, delimited, tag, varin
 SLOW = settings(suppress_health_check=list(HealthCheck), deadline=None)
 
 TENSOR_NAMES = st.sampled_from(["IN", "B", "", "é"])
-DATATYPES = st.sampled_from(
-    "BOOL INT8 INT16 INT32 INT64 UINT8 UINT16 UINT32 UINT64 FP16 FP32 FP64 BYTES BF16 X".split()
-)
+DATATYPES = st.sampled_from([*BY_NAME, "X"])
 PARAMETER_NAMES = st.sampled_from(
     [
         *("sequence_id", "sequence_start", "sequence_end", "priority", "timeout", "mine", ""),
