@@ -1,6 +1,8 @@
 """The native codec against the one in Python and Google's: the same to the last error text."""
 
 import gc
+import subprocess
+import sys
 import weakref
 
 import numpy as np
@@ -10,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inferd.errors import InferdError
+from inferd.protocol import infer_codec
 from inferd.protocol.datatypes import BY_NAME
 from inferd.protocol.infer_codec import CHOSEN, PYTHON
 from inferd.protocol.messages import InferRequest, InferResponse
@@ -307,26 +310,34 @@ def test_a_response_of_many_outputs_is_written_whole(native):
     assert encoded(native.encode_response, response) == encoded(PYTHON.encode_response, response)
 
 
-def test_a_message_lives_as_long_as_what_was_made_of_it(native):
-    """Tensors keep the received bytes alive; without them the bytes go at once."""
+def test_received_bytes_go_with_what_was_made_of_them(native):
+    """Nothing keeps a message's bytes once its request is gone."""
 
     class Received(bytearray):
         """Bytes that can be watched."""
 
-    received = Received(
-        delimited(
-            5, delimited(1, b"A") + delimited(2, b"FP32") + delimited(5, delimited(6, b"1234"))
-        )
-        + delimited(5, delimited(1, b"B"))
-    )
+    tensors = delimited(1, b"A") + delimited(2, b"INT32") + delimited(5, delimited(2, b"\x01"))
+    received = Received(delimited(5, tensors))
     watch = weakref.ref(received)
     message = native.decode_request(received)
     del received
-    [tensor, _] = message.inputs
-    assert bytes(tensor.contents[6]) == b"1234"
-    del message, tensor
+    request = native.to_request(message)
+    assert message.inputs[0].contents[2].tolist() == [1]
+    del message
     gc.collect()
     assert watch() is None
+    assert request.inputs["A"].raw() == b"\x01\0\0\0"
+
+
+def test_a_buffer_changed_after_decoding_is_not_left(native):
+    """Numbers overwritten behind the codec's back give other numbers, and no byte beyond."""
+    number = delimited(1, b"A") + delimited(2, b"INT64")
+    received = bytearray(delimited(5, number + delimited(5, delimited(3, b"\x01" * 20))))
+    message = native.decode_request(received)
+    with pytest.raises(BufferError):
+        received.clear()
+    received[-20:] = b"\xff" * 20
+    assert len(native.to_request(message).inputs["A"].raw()) == 160
 
 
 def test_either_codec_takes_the_others_message(native):
@@ -349,3 +360,19 @@ def test_a_hostile_length_is_refused_and_allocates_nothing(codec, length):
 def test_the_native_codec_is_chosen_where_it_was_built(native):
     """Whoever has the kernel uses it."""
     assert CHOSEN.name == native.name == "native"
+
+
+def test_without_the_native_codec_the_one_in_python_is_chosen(monkeypatch):
+    """Where the kernel was not built, everything works as before."""
+    script = """
+import sys
+sys.modules["inferd_kernels.wire._codec"] = None
+from inferd.protocol import bytes_tensor, infer_codec
+assert infer_codec.CHOSEN is infer_codec.PYTHON
+assert infer_codec.native() is None
+assert bytes_tensor.to_array(bytes_tensor.split(bytes_tensor.join(["a"])), (1,)).tolist() == [b"a"]
+"""
+    finished = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    monkeypatch.setattr(infer_codec, "codec", None)
+    assert infer_codec.native() is None

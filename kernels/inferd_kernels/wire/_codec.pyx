@@ -11,6 +11,7 @@ Wire format: https://protobuf.dev/programming-guides/encoding/; field numbers:
 ``grpc_service.proto`` of KServe v2 with Triton's extensions.
 """
 
+cimport cython
 from cpython.buffer cimport (
     PyBUF_FORMAT, PyBUF_ND, PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 )
@@ -307,8 +308,10 @@ cdef Py_ssize_t _count(const uint8_t* run, Py_ssize_t size) except -1:
     return count
 
 
-cdef inline uint64_t _following(const uint8_t* run, Py_ssize_t* place) noexcept nogil:
-    """Read the next varint of a run that was counted."""
+cdef inline uint64_t _following(
+    const uint8_t* run, Py_ssize_t* place, Py_ssize_t size
+) noexcept nogil:
+    """Read the next varint of a run that was counted and may have been changed since."""
     cdef Py_ssize_t position = place[0]
     cdef uint64_t value = run[position]
     cdef int shift = 7
@@ -316,6 +319,8 @@ cdef inline uint64_t _following(const uint8_t* run, Py_ssize_t* place) noexcept 
         value &= 0x7F
         while True:
             position += 1
+            if position == size or shift > 63:
+                break
             value |= (<uint64_t>(run[position] & 0x7F)) << shift
             shift += 7
             if run[position] < 0x80:
@@ -325,13 +330,13 @@ cdef inline uint64_t _following(const uint8_t* run, Py_ssize_t* place) noexcept 
 
 
 cdef void _unpack(
-    const uint8_t* run, Py_ssize_t count, int itemsize, bint is_bool, char* target
+    const uint8_t* run, Py_ssize_t size, Py_ssize_t count, int itemsize, bint is_bool, char* target
 ) noexcept nogil:
     """Write varints as integers of ``itemsize`` bytes; their low bytes are kept."""
     cdef Py_ssize_t index, place = 0
     cdef uint64_t value
     for index in range(count):
-        value = _following(run, &place)
+        value = _following(run, &place, size) if place < size else 0
         if is_bool:
             (<uint8_t*>target)[index] = value != 0
         elif itemsize == 4:
@@ -344,6 +349,7 @@ cdef void _unpack(
             (<uint16_t*>target)[index] = <uint16_t>value
 
 
+@cython.freelist(64)
 cdef class InputMessage:
     """One ``InferInputTensor`` as sent; the attributes are those of the caller's twin."""
 
@@ -376,7 +382,8 @@ cdef class InputMessage:
         PyObject_GetBuffer(self.data, &view, PyBUF_SIMPLE)
         try:
             values = _integers(
-                runs.run(number, <const uint8_t*>view.buf), runs.used[number], 8, False
+                runs.run(number, <const uint8_t*>view.buf),
+                runs.size(number), runs.used[number], 8, False,
             )
         finally:
             PyBuffer_Release(&view)
@@ -391,10 +398,12 @@ cdef class InputMessage:
         )
 
 
-cdef object _integers(const uint8_t* run, Py_ssize_t count, int itemsize, bint is_bool):
+cdef object _integers(
+    const uint8_t* run, Py_ssize_t size, Py_ssize_t count, int itemsize, bint is_bool
+):
     """Return the bytes of an array of the run's integers."""
     values = PyBytes_FromStringAndSize(NULL, count * itemsize)
-    _unpack(run, count, itemsize, is_bool, PyBytes_AS_STRING(values))
+    _unpack(run, size, count, itemsize, is_bool, PyBytes_AS_STRING(values))
     return values
 
 
@@ -405,6 +414,7 @@ cdef class OutputMessage:
     cdef readonly object parameters
 
 
+@cython.freelist(32)
 cdef class RequestMessage:
     """One ``ModelInferRequest`` as sent; the attributes are those of the caller's twin."""
 
@@ -415,7 +425,6 @@ cdef class RequestMessage:
     cdef readonly list inputs
     cdef readonly list outputs
     cdef readonly list raw
-    cdef object data
 
 
 cdef RequestMessage _request(object owner, const uint8_t* data, Py_ssize_t size):
@@ -423,7 +432,6 @@ cdef RequestMessage _request(object owner, const uint8_t* data, Py_ssize_t size)
     cdef Py_ssize_t position = 0
     cdef Span span
     cdef object view = None
-    message.data = owner
     message.model_name = message.model_version = message.id = ""
     message.inputs = []
     message.outputs = []
@@ -474,7 +482,8 @@ cdef InputMessage _input(object owner, const uint8_t* data, Span* within):
         elif span.tag == S5:
             if message.runs is None:
                 message.runs = Contents.__new__(Contents)
-                message.data = owner
+                # A view, so that a buffer that can change its size cannot while we point at it.
+                message.data = owner if PyBytes_CheckExact(owner) else memoryview(owner)
             _collect(message.runs, data, &span)
     if message.runs is not None:
         message.runs.finish(data)
@@ -945,7 +954,8 @@ cdef class Codec:
         PyObject_GetBuffer(message.data, &view, PyBUF_SIMPLE)
         try:
             return _integers(
-                runs.run(found, <const uint8_t*>view.buf), runs.used[found], size, found == 1
+                runs.run(found, <const uint8_t*>view.buf),
+                runs.size(found), runs.used[found], size, found == 1,
             )
         finally:
             PyBuffer_Release(&view)
