@@ -238,6 +238,9 @@ def test_contents_merge_as_google_does(google, codec, pieces, number):
         "1201 80",
         "1200 3200",
         "4801 4a00 4001",
+        "120a 80808080808080808001",
+        "120b 8080808080808080808001",
+        "1001 120b 8080808080808080808001",
     ],
 )
 def test_packed_and_single_elements_may_be_mixed(google, codec, contents):
