@@ -5,8 +5,9 @@ Measures what decoding, checking and encoding an inference message costs, native
 
 A message is decoded, made a request, its tensors are made arrays, and a response with one
 output for each input is encoded, as far as each case says. Both codecs take turns in every
-round. ``--messages`` then decodes and encodes so many messages of each case natively, prints
-what memory grew by, and exits with 1 when that is more than a MiB.
+round. ``--messages`` then decodes and encodes so many messages of each case natively (a tenth
+of the integers, a hundredth of the strings), prints what memory grew by, and exits with 1 when
+that is more than a MiB.
 """
 
 import argparse
@@ -178,7 +179,7 @@ def render(times: Times, codecs: Sequence[InferCodec]) -> str:
         f"Python {platform.python_version()}; µs per message, medians of {rounds} rounds.\n"
         "`elements`: BYTES made an array of objects, and encoded again.\n\n"
         f"| message | codec | {' | '.join(STEPS)} | sum | times as fast |\n"
-        f"| --- | --- | {'---: | ' * (len(STEPS) + 2)}\n" + "\n".join(rows)
+        f"| --- | --- | {' | '.join(['---:'] * (len(STEPS) + 2))} |\n" + "\n".join(rows)
     )
 
 
