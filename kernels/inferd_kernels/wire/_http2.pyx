@@ -116,7 +116,7 @@ cdef class Stream:
     cdef Py_ssize_t body_bytes, body_capacity, body_size
     cdef Py_ssize_t withheld
     cdef int untaken
-    cdef bint compressed, discarding, reported
+    cdef bint compressed, discarding, reported, answered
     cdef list outgoing
     cdef Py_ssize_t out_index, out_offset
     cdef bint started, deferred, finished, reset_at_end
@@ -292,6 +292,15 @@ cdef class Connection:
     def open_streams(self):
         """How many calls are neither answered nor given up."""
         return len(self.streams)
+
+    @property
+    def unanswered(self):
+        """How many calls the application knows of whose answer is not part of the output."""
+        cdef Stream stream
+        cdef int count = 0
+        for stream in self.streams.values():
+            count += stream.reported and not stream.answered
+        return count
 
     def receive(self, data, int64_t now_ns):
         """
@@ -816,7 +825,10 @@ cdef class Connection:
         if frame.hd.type != NGHTTP2_HEADERS or not frame.hd.flags & NGHTTP2_FLAG_END_STREAM:
             return 0
         stream = self._stream(frame.hd.stream_id)
-        if stream is not None and stream.reset_at_end and not stream.ended:
+        if stream is None:
+            return 0
+        stream.answered = True
+        if stream.reset_at_end and not stream.ended:
             nghttp2_submit_rst_stream(
                 self.session, NGHTTP2_FLAG_NONE, frame.hd.stream_id, NGHTTP2_NO_ERROR
             )
