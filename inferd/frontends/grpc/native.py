@@ -184,7 +184,11 @@ class NativeConnection(asyncio.Protocol):
         self._kernel.send_message(stream, self._codec.encode_buffers(response, InferResponse))
         stream.owner = _OVER
         self._kernel.send_trailers(stream, 0)
-        self._write_soon()
+        if self._calls:
+            self._write_soon()
+        else:
+            # Nothing is left that could be answered in this turn and share the write.
+            self._write()
 
     def forget(self, call: "NativeCall | Direct") -> None:
         """A call is over."""
