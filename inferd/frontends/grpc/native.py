@@ -296,6 +296,8 @@ class NativeConnection(asyncio.Protocol):
     def _write(self) -> None:
         """Write what the kernel has, in one piece where the socket takes it."""
         self._writing = False
+        if self._transport.is_closing():
+            return
         kernel = self._kernel
         try:
             while not self._paused:

@@ -349,6 +349,8 @@ cdef class Connection:
         """Give the session up; nghttp2 forbids to use it any further."""
         error, self.error = self.error, None
         self.failed = True
+        self.events.clear()
+        self.opened.clear()
         if code == NGHTTP2_ERR_FLOODED:
             self.last_words = _goaway(NGHTTP2_ENHANCE_YOUR_CALM)
         elif code != NGHTTP2_ERR_BAD_CLIENT_MAGIC:
