@@ -1,5 +1,7 @@
 """What only the native transport does: inferences without a task, and its own limits."""
 
+import asyncio
+
 import pytest
 from grpclib.const import Status
 from h2.errors import ErrorCodes
@@ -122,6 +124,19 @@ async def test_hanging_up_takes_queued_requests_back(raw, client, dataplane):
     raw.close()
     await dataplane.until(lambda: not dataplane.queue)
     assert dataplane.cancelled == 2
+
+
+async def test_a_late_request_is_not_queued(server, raw, client, dataplane):
+    """While the server stops, what would need no task is refused like everything else."""
+    first = await start(raw, client)
+    [future] = await queued(dataplane)
+    stopping = asyncio.create_task(server.stop(60))
+    await asyncio.sleep(0)
+    late = await start(raw, client)
+    assert status_of(await raw.outcome(late)) == (Status.UNAVAILABLE, SHUTTING_DOWN)
+    future.set_result(InferResponse("queued", "1", ()))
+    assert status_of(await raw.outcome(first)) == (Status.OK, "")
+    await stopping
 
 
 async def test_a_queued_request_outlives_the_grace_period(server, raw, client, dataplane):
