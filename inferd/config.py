@@ -18,6 +18,7 @@ ControlMode = Literal["none", "poll", "explicit"]
 EventLoop = Literal["auto", "uvloop", "asyncio"]
 CpuKernels = Literal["numpy", "numba"]
 RateLimit = Literal["off", "execution_count"]
+GrpcTransport = Literal["auto", "native", "python"]
 
 _LARGEST_PORT = 65535
 _EVERY_MODEL = "*"
@@ -74,6 +75,7 @@ class ServerConfig:
         grpc_server_cert: As for HTTP.
         grpc_server_key: As for HTTP.
         grpc_root_cert: As for HTTP.
+        grpc_transport: What speaks HTTP/2; ``auto`` is the native one where it is built.
         allow_metrics: Whether metrics are served.
         metrics_address: Address the metrics service listens on.
         metrics_port: Port the metrics service listens on.
@@ -130,6 +132,7 @@ class ServerConfig:
     grpc_server_cert: str = ""
     grpc_server_key: str = ""
     grpc_root_cert: str = ""
+    grpc_transport: GrpcTransport = "auto"
 
     allow_metrics: bool = True
     metrics_address: str = "0.0.0.0"
@@ -238,6 +241,7 @@ def _check_choices(config: ServerConfig) -> None:
         ("--event-loop", config.event_loop, get_args(EventLoop)),
         ("--cpu-kernels", config.cpu_kernels, get_args(CpuKernels)),
         ("--rate-limit", config.rate_limit, get_args(RateLimit)),
+        ("--grpc-transport", config.grpc_transport, get_args(GrpcTransport)),
     ):
         if value not in choices:
             raise ConfigError(f"{flag} must be one of {', '.join(choices)}, got {value!r}")

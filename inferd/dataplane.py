@@ -32,7 +32,9 @@ from inferd.protocol.classification import classify
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.signature import Signature, TensorSpec
 from inferd.repository.catalog import Catalog
+from inferd.scheduling.pending import Pending
 from inferd.scheduling.replies import MappedReplies, OneReply, ReplySource
+from inferd.scheduling.scheduler import Scheduler
 
 EXTENSIONS = (
     "classification",
@@ -215,6 +217,26 @@ class DataPlane:
             if output.classification:
                 return self._classified(loaded, request, response)
         return response
+
+    def start(self, request: InferRequest) -> tuple[Scheduler, Pending] | None:
+        """
+        Queue a request without a deadline whose answer is a future, as :meth:`infer` awaits it.
+
+        Returns:
+            The scheduler and the queued request, or ``None`` when the request has to be
+            awaited by :meth:`infer`. Raises as that does.
+        """
+        loaded = self._registry.lookup(request.model_name, request.model_version)
+        scheduler = loaded.scheduler
+        if type(scheduler) is not Scheduler or loaded.decoupled:
+            return None
+        for output in request.outputs:
+            if output.classification:
+                return None
+        loaded.signature.check(request)
+        if request.timeout_us:
+            _apply_timeout(loaded, request)
+        return scheduler, scheduler.submit(request)
 
     def is_decoupled(self, name: str, version: str) -> bool:
         """Whether a model's requests have any number of responses; raises as :meth:`infer`."""

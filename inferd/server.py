@@ -135,6 +135,7 @@ class Server:
                 port=config.grpc_port,
                 reuse_port=config.reuse_grpc_port,
                 tls=self._grpc_tls,
+                transport=config.grpc_transport,
             )
         if config.allow_http:
             self.http = HttpServer(
@@ -171,6 +172,7 @@ class Server:
         config = self.config
         if self.grpc is not None:
             await _start(self.grpc, "GRPC service", "GRPCInferenceService", config.grpc_address)
+            logger.info("gRPC transport: %s", self.grpc.transport)
         if self.http is not None:
             await _start(self.http, "HTTP service", "HTTPService", config.http_address)
         if config.allow_metrics:

@@ -77,6 +77,7 @@ def test_wildcard_stands_alone():
         ("event_loop", "--event-loop"),
         ("cpu_kernels", "--cpu-kernels"),
         ("rate_limit", "--rate-limit"),
+        ("grpc_transport", "--grpc-transport"),
     ],
 )
 def test_choices(field, flag):

@@ -6,7 +6,7 @@ from typing import Final, get_args
 from inferd.cli import values
 from inferd.cli.flag import Flag, deprecated, ignored, refused, used
 from inferd.cli.values import boolean, integer, last, level, number
-from inferd.config import ControlMode, CpuKernels, EventLoop, RateLimit
+from inferd.config import ControlMode, CpuKernels, EventLoop, GrpcTransport, RateLimit
 from inferd.telemetry.logs import Format
 
 _OFF: Final = ("false", "0", "off")
@@ -349,6 +349,10 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
         used(
             "strict-deadlines", "strict_deadlines", last(boolean),
             "Answer a queue timeout with 504 and DEADLINE_EXCEEDED instead of 503 and UNAVAILABLE.",
+        ),
+        used(
+            "grpc-transport", "grpc_transport", last(values.choice(*get_args(GrpcTransport))),
+            "What speaks HTTP/2: native (nghttp2), python, or auto (native where it is built).",
         ),
     ),
     "DEPRECATED": _DEPRECATED,

@@ -177,6 +177,11 @@ class Scheduler:
             self._pump_soon()
         return pending
 
+    def take_back(self, pending: Pending) -> None:
+        """Give a request up; of one that executes only the answer is dropped."""
+        pending.future.cancel()
+        self._cancel(pending)
+
     def _heed_deadlines(self) -> None:
         self._estimate = ExecutionEstimate()
         self._batcher.heed_deadlines()

@@ -5,35 +5,27 @@ Has what handlers use of ``grpclib.server.Stream``, so that grpclib's service ob
 generated or ours, run on it unchanged.
 """
 
-import asyncio
 import time
 from typing import Any, Final
 
 from grpclib.const import Handler, Status
-from grpclib.metadata import decode_bin_value, decode_timeout, encode_grpc_message
+from grpclib.metadata import encode_grpc_message
 from h2.errors import ErrorCodes
 from multidict import MultiDict
 
 from inferd.errors import InvalidRequest
 from inferd.frontends.grpc import compression
 from inferd.frontends.grpc.codec import InferenceCodec
+from inferd.frontends.grpc.metadata import Headers, Metadata, read_metadata, read_timeout
 from inferd.frontends.grpc.protocol import CallStream
 
-Headers = list[tuple[str, str]]
-
 _PREFIX_BYTES: Final = 5
-_INLINE_INFLATE_BYTES: Final = 4096
-"""Compressed messages up to this size are inflated on the loop: at most some 4 MiB come out."""
 
 _RESPONSE_HEADERS: Final = (
     (":status", "200"),
     ("content-type", "application/grpc"),
     ("grpc-accept-encoding", compression.ACCEPTED),
 )
-_TIMEOUT_CHARACTERS: Final = 9
-"""gRPC allows eight digits and a unit."""
-
-_SPECIAL_HEADERS: Final = frozenset({"te", "content-type", "user-agent"})
 
 
 class Call:
@@ -55,7 +47,7 @@ class Call:
     def __init__(
         self, stream: CallStream, headers: Headers, codec: InferenceCodec, max_message_bytes: int
     ) -> None:
-        self.metadata: MultiDict[str | bytes] = MultiDict()
+        self.metadata: Metadata = MultiDict()
         self.timeout_seconds: float | None = None
         self.deadline_ns = 0
         self._stream = stream
@@ -72,10 +64,10 @@ class Call:
             InvalidRequest: The metadata or the timeout cannot be read.
         """
         self._method = method
-        self.timeout_seconds = _timeout(self._headers)
+        self.timeout_seconds = read_timeout(self._header("grpc-timeout"))
         if self.timeout_seconds is not None:
             self.deadline_ns = time.monotonic_ns() + int(self.timeout_seconds * 1e9)
-        self.metadata = _metadata(self._headers)
+        self.metadata = read_metadata(self._headers)
 
     async def recv_message(self) -> Any:
         """
@@ -101,11 +93,11 @@ class Call:
         return self._codec.decode(body, self._method.request_type)
 
     async def _inflate(self, body: bytes) -> bytes:
-        encoding = next((value for key, value in self._headers if key == "grpc-encoding"), "")
-        compression.check_encoding(encoding)
-        if len(body) <= _INLINE_INFLATE_BYTES:
-            return compression.inflate(body, encoding, self._max_message_bytes)
-        return await asyncio.to_thread(compression.inflate, body, encoding, self._max_message_bytes)
+        encoding = self._header("grpc-encoding") or ""
+        return await compression.inflate_soon(body, encoding, self._max_message_bytes)
+
+    def _header(self, name: str) -> str | None:
+        return next((value for key, value in self._headers if key == name), None)
 
     async def send_message(self, message: Any) -> None:
         """
@@ -142,33 +134,3 @@ class Call:
         await self._stream.send_headers(headers, end_stream=True)
         if is_error and self._stream.closable:
             self._stream.reset_nowait(ErrorCodes.NO_ERROR)
-
-
-def _timeout(headers: Headers) -> float | None:
-    value = next((value for key, value in headers if key == "grpc-timeout"), None)
-    if value is None:
-        return None
-    try:
-        if len(value) <= _TIMEOUT_CHARACTERS:
-            return decode_timeout(value)
-    except ValueError:
-        pass
-    raise InvalidRequest(f"invalid grpc-timeout '{value}'")
-
-
-def _metadata(headers: Headers) -> "MultiDict[str | bytes]":
-    metadata: MultiDict[str | bytes] = MultiDict()
-    for key, value in headers:
-        if key[0] == ":" or key.startswith("grpc-") or key in _SPECIAL_HEADERS:
-            continue
-        if not (key.isascii() and value.isascii()):
-            raise InvalidRequest(f"metadata {key!a} is not ASCII")
-        metadata.add(key, _binary(key, value) if key.endswith("-bin") else value)
-    return metadata
-
-
-def _binary(key: str, value: str) -> bytes:
-    try:
-        return bytes(decode_bin_value(value.encode()))
-    except ValueError:
-        raise InvalidRequest(f"metadata '{key}' is not base64") from None

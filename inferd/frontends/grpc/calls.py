@@ -1,31 +1,29 @@
 """
-The calls of one connection: each is a task that always ends with a status.
+The calls of one connection of the pure-Python transport: each is a task that always ends.
 
 Replaces grpclib's request handler, which leaves a call unanswered when its metadata
-cannot be read, cancels twice, and answers every unforeseen error ``UNKNOWN``.
+cannot be read and cancels it twice.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from grpclib.const import Handler, Status
-from grpclib.exceptions import GRPCError
+from grpclib.const import Status
 from grpclib.protocol import AbstractHandler, Stream
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 
-from inferd.errors import InferdError
-from inferd.frontends.grpc.call import Call, Headers
+from inferd.frontends.grpc.call import Call
 from inferd.frontends.grpc.codec import InferenceCodec
-from inferd.frontends.grpc.drain import Drain
-from inferd.frontends.grpc.errors import INTERNAL_ERROR, SHUTTING_DOWN, status_of
-from inferd.frontends.grpc.protocol import CallStream
+from inferd.frontends.grpc.errors import SHUTTING_DOWN
+from inferd.frontends.grpc.metadata import Headers
+from inferd.frontends.grpc.protocol import CallStream, ServerProtocol
+from inferd.frontends.grpc.serving import Methods, Outcome, http_refusal
+from inferd.frontends.grpc.transport import Hosting
 
 log = logging.getLogger(__name__)
-
-Outcome = tuple[Status, str | None]
 
 
 class CallHandler(AbstractHandler):
@@ -33,26 +31,18 @@ class CallHandler(AbstractHandler):
     Runs the calls of one connection.
 
     Args:
-        mapping: Method path -> how it is served.
+        methods: What is served.
         codec: Encodes and decodes the messages.
-        drain: Whether new calls are refused.
         max_message_bytes: The largest request message taken, in bytes.
 
     Attributes:
         tasks: The calls in flight.
     """
 
-    def __init__(
-        self,
-        mapping: Mapping[str, Handler],
-        codec: InferenceCodec,
-        drain: Drain,
-        max_message_bytes: int,
-    ) -> None:
+    def __init__(self, methods: Methods, codec: InferenceCodec, max_message_bytes: int) -> None:
         self.tasks: dict[Stream, asyncio.Task[None]] = {}
-        self._mapping = mapping
+        self._methods = methods
         self._codec = codec
-        self._drain = drain
         self._max_message_bytes = max_message_bytes
         self._abandoned = False
 
@@ -92,7 +82,7 @@ class CallHandler(AbstractHandler):
 
     async def _run(self, call: Call, names: dict[str, str]) -> None:
         try:
-            refusal = _http_refusal(names)
+            refusal = http_refusal(names[":method"], names.get("content-type", ""))
             if refusal is None:
                 await call.finish(*await self._outcome(call, names[":path"]))
             else:
@@ -102,55 +92,38 @@ class CallHandler(AbstractHandler):
             log.debug("gRPC call could not be answered", exc_info=True)
 
     async def _outcome(self, call: Call, path: str) -> Outcome:
-        """Serve a call and say how it ended."""
-        if self._drain.begun:
-            return Status.UNAVAILABLE, SHUTTING_DOWN
-        method = self._mapping.get(path)
-        if method is None:
-            return Status.UNIMPLEMENTED, f"unknown method '{path}'"
         try:
-            call.open(method)
-            await _invoke(method, call)
-        except InferdError as error:
-            return status_of(error), error.message
-        except GRPCError as error:
-            # Generated methods that are not overridden raise UNIMPLEMENTED without a text.
-            name = path.rpartition("/")[2]
-            return error.status, error.message or f"{name} is not implemented by this server"
+            return await self._methods.serve(call, path)
         except asyncio.CancelledError:
-            if self._abandoned:
-                return Status.UNAVAILABLE, SHUTTING_DOWN
-            current = asyncio.current_task()
-            if current is None or current.cancelling():
+            if not self._abandoned:
                 raise
-            return Status.CANCELLED, "Request cancelled"
-        except ProtocolError:
-            raise
-        except Exception:
-            log.exception("gRPC call %s failed", path)
-            return Status.INTERNAL, INTERNAL_ERROR
-        return Status.OK, None
+            return Status.UNAVAILABLE, SHUTTING_DOWN
 
 
-async def _invoke(method: Handler, call: Call) -> None:
-    """Run the method until the client's deadline."""
-    if call.timeout_seconds is None:
-        await method.func(call)
-        return
-    try:
-        async with asyncio.timeout(call.timeout_seconds) as clock:
-            await method.func(call)
-    except TimeoutError:
-        if clock.expired():
-            raise GRPCError(Status.DEADLINE_EXCEEDED, "Deadline Exceeded") from None
-        raise
+class PythonConnection(ServerProtocol):
+    """
+    One client connection of the pure-Python transport.
 
+    Args:
+        hosting: What is served, and whom to tell of the connection.
+    """
 
-def _http_refusal(names: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return the HTTP status and reason for a request that is not gRPC's."""
-    if names[":method"] != "POST":
-        return "405", "gRPC requests are POST"
-    content_type = names.get("content-type", "")
-    if content_type not in ("application/grpc", "application/grpc+proto"):
-        return "415", f"unacceptable content-type '{content_type}'"
-    return None
+    def __init__(self, hosting: Hosting) -> None:
+        self._calls = CallHandler(hosting.methods, hosting.codec, hosting.max_message_bytes)
+        super().__init__(self._calls, hosting.on_made, hosting.on_lost)
+
+    def in_flight(self) -> Iterable["asyncio.Future[Any]"]:
+        """Return the calls; each ends when its answer is written."""
+        return self._calls.tasks.values()
+
+    def abandon(self) -> None:
+        """Cancel every call and answer it with ``UNAVAILABLE``; the grace period is over."""
+        self._calls.abandon()
+
+    def say_goodbye(self) -> None:
+        """Tell the peer that the connection ends, and close it when that is written."""
+        self.connection.say_goodbye()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.transport.abort()

@@ -5,6 +5,7 @@ gRPC's ``deflate`` is the zlib format. Source: the "Compression" page of the gRP
 documentation.
 """
 
+import asyncio
 import zlib
 from typing import Final
 
@@ -13,6 +14,9 @@ from grpclib.exceptions import GRPCError
 
 ACCEPTED: Final = "identity,deflate,gzip"
 """The value of ``grpc-accept-encoding``."""
+
+_INLINE_BYTES: Final = 4096
+"""Messages up to this size are inflated on the loop: at most some 4 MiB come out."""
 
 _WINDOW_BITS: Final = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
@@ -28,6 +32,19 @@ def check_encoding(encoding: str) -> None:
         raise GRPCError(Status.INTERNAL, "compressed message without a grpc-encoding")
     if encoding not in _WINDOW_BITS:
         raise GRPCError(Status.UNIMPLEMENTED, f"unsupported grpc-encoding '{encoding}'")
+
+
+async def inflate_soon(data: bytes, encoding: str, max_bytes: int) -> bytes:
+    """
+    Decompress a message, beside the event loop when it is large.
+
+    Raises:
+        GRPCError: As :func:`check_encoding` and :func:`inflate` do.
+    """
+    check_encoding(encoding)
+    if len(data) <= _INLINE_BYTES:
+        return inflate(data, encoding, max_bytes)
+    return await asyncio.to_thread(inflate, data, encoding, max_bytes)
 
 
 def inflate(data: bytes, encoding: str, max_bytes: int) -> bytes:

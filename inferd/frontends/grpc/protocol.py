@@ -193,8 +193,8 @@ class ServerProtocol(H2Protocol):
     def __init__(
         self,
         handler: AbstractHandler,
-        on_made: Callable[["ServerProtocol"], object],
-        on_lost: Callable[["ServerProtocol"], object],
+        on_made: Callable[[Any], object],
+        on_lost: Callable[[Any], object],
     ) -> None:
         super().__init__(handler, Configuration().__for_server__(), _H2_CONFIG)
         self._on_made = on_made

@@ -7,18 +7,16 @@ on open connections are told why they are refused, and only then do the connecti
 
 import asyncio
 import ssl
-from collections.abc import Collection
+import time
 from typing import Final
 
-from grpclib.const import Handler
-
 from inferd.dataplane import DataPlane
-from inferd.frontends.grpc.calls import CallHandler
 from inferd.frontends.grpc.codec import InferenceCodec
 from inferd.frontends.grpc.drain import Drain
 from inferd.frontends.grpc.health import HealthService
-from inferd.frontends.grpc.protocol import ServerProtocol
 from inferd.frontends.grpc.service import InferenceService
+from inferd.frontends.grpc.serving import Methods
+from inferd.frontends.grpc.transport import Connection, Hosting, TransportName, make_transport
 from inferd.listening.listener import Listener, listen
 
 _ABANDON_SECONDS: Final = 1.0
@@ -36,6 +34,13 @@ class GrpcServer:
         reuse_port: Let other processes listen on the same port.
         tls: How to encrypt, with ``h2`` offered by ALPN; ``None`` is plain text.
         max_message_bytes: The largest request message taken, in bytes.
+        transport: What speaks HTTP/2; ``auto`` is the native one where it is built.
+
+    Attributes:
+        transport: Which was chosen, ``native`` or ``python``.
+
+    Raises:
+        ConfigError: The native transport is asked for and not built.
     """
 
     def __init__(
@@ -47,20 +52,26 @@ class GrpcServer:
         reuse_port: bool = False,
         tls: ssl.SSLContext | None = None,
         max_message_bytes: int = 2**31 - 1,
+        transport: TransportName = "auto",
     ) -> None:
         self._address = address
         self._port = port
         self._reuse_port = reuse_port
         self._tls = tls
-        self._max_message_bytes = max_message_bytes
         self._drain = Drain()
-        self._codec = InferenceCodec()
-        self._mapping: dict[str, Handler] = {
-            **InferenceService(dataplane, self._drain).__mapping__(),
-            **HealthService(dataplane).__mapping__(),
-        }
+        inference = InferenceService(dataplane, self._drain)
+        mapping = {**inference.__mapping__(), **HealthService(dataplane).__mapping__()}
+        hosting = Hosting(
+            Methods(mapping, self._drain),
+            inference.direct(),
+            InferenceCodec(),
+            max_message_bytes,
+            self._remember,
+            self._forget,
+        )
+        self.transport, self._new_protocol = make_transport(transport, hosting)
         self._listener: Listener | None = None
-        self._connections: dict[ServerProtocol, CallHandler] = {}
+        self._connections: set[Connection] = set()
         self._none_left = asyncio.Event()
 
     @property
@@ -96,43 +107,39 @@ class GrpcServer:
             return
         self._listener.close()
         self._drain.begin()
-        if not await _all_done(self._calls(), grace_seconds):
-            for handler in self._connections.values():
-                handler.abandon()
-            await _all_done(self._calls(), _ABANDON_SECONDS)
+        if not await self._all_answered(grace_seconds):
+            for connection in self._connections:
+                connection.abandon()
+            await self._all_answered(_ABANDON_SECONDS)
         await self._close_connections()
 
-    def _new_protocol(self) -> ServerProtocol:
-        handler = CallHandler(self._mapping, self._codec, self._drain, self._max_message_bytes)
-        return ServerProtocol(
-            handler, lambda made: self._connections.update({made: handler}), self._forget
-        )
+    def _remember(self, connection: Connection) -> None:
+        self._connections.add(connection)
 
-    def _forget(self, connection: ServerProtocol) -> None:
-        self._connections.pop(connection, None)
+    def _forget(self, connection: Connection) -> None:
+        self._connections.discard(connection)
         if not self._connections:
             self._none_left.set()
 
-    def _calls(self) -> list["asyncio.Task[None]"]:
-        return [task for handler in self._connections.values() for task in handler.tasks.values()]
+    async def _all_answered(self, seconds: float) -> bool:
+        """Wait until every call is answered, for so long at most."""
+        end = time.monotonic() + seconds
+        while calls := [one for each in self._connections for one in each.in_flight()]:
+            _, pending = await asyncio.wait(calls, timeout=max(0.0, end - time.monotonic()))
+            if pending and time.monotonic() >= end:
+                return False
+        return True
 
     async def _close_connections(self) -> None:
         if not self._connections:
             return
         self._none_left.clear()
-        for connection in self._connections:
-            connection.connection.say_goodbye()
+        for connection in tuple(self._connections):
+            connection.say_goodbye()
         try:
             async with asyncio.timeout(_ABANDON_SECONDS):
                 await self._none_left.wait()
         except TimeoutError:
             for connection in tuple(self._connections):
-                connection.transport.abort()
+                connection.abort()
             await self._none_left.wait()
-
-
-async def _all_done(calls: Collection["asyncio.Task[None]"], seconds: float) -> bool:
-    if not calls:
-        return True
-    _, pending = await asyncio.wait(calls, timeout=seconds)
-    return not pending

@@ -18,6 +18,7 @@ from inferd.frontends.grpc.call import Call
 from inferd.frontends.grpc.codec import StreamReply
 from inferd.frontends.grpc.drain import Drain
 from inferd.frontends.grpc.repository import check_repository, load_parameters, unload_dependents
+from inferd.frontends.grpc.starting import Start, Started
 from inferd.frontends.grpc.stream import InferStream
 from inferd.protocol.infer_codec import CHOSEN
 from inferd.protocol.infer_protobuf import RequestMessage
@@ -50,6 +51,19 @@ class InferenceService(pb.GrpcInferenceServiceBase):
                 self._stream_infer, Cardinality.STREAM_STREAM, RequestMessage, StreamReply
             ),
         }
+
+    def direct(self) -> dict[str, Start]:
+        """Return what starts unary inferences that need not be awaited, by method path."""
+        return {f"{_PATH}ModelInfer": self._start}
+
+    def _start(self, message: RequestMessage) -> Started | None:
+        received_ns = time.monotonic_ns()
+        request = to_request(message)
+        request.received_ns = received_ns
+        try:
+            return self._dataplane.start(request)
+        except DecoupledModel:
+            raise UnsupportedFeature(_DECOUPLED) from None
 
     async def _infer(self, call: Call) -> None:
         message: RequestMessage = await call.recv_message()

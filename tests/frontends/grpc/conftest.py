@@ -92,6 +92,7 @@ class FakeDataPlane:
 
     def __init__(self):
         self.requests = []
+        self.queue = []
         self.sources = {}
         self.refusal = None
         self.ready = True
@@ -127,6 +128,23 @@ class FakeDataPlane:
         finally:
             self.running -= 1
             self._changed.set()
+
+    def start(self, request):
+        """Have every request but those to ``queued`` awaited."""
+        if request.model_name != "queued":
+            return None
+        self.requests.append(request)
+        pending = SimpleNamespace(future=asyncio.get_running_loop().create_future())
+        self.queue.append((request, pending))
+        self._changed.set()
+        return self, pending
+
+    def take_back(self, pending):
+        """Forget a queued request."""
+        self.cancelled += 1
+        self.queue = [entry for entry in self.queue if entry[1] is not pending]
+        pending.future.cancel()
+        self._changed.set()
 
     def is_decoupled(self, name, version):
         """Only ``many`` is."""
@@ -415,13 +433,22 @@ async def dataplane():
     return FakeDataPlane()
 
 
+@pytest.fixture(params=["native", "python"])
+def transport(request):
+    """One transport after the other; skipped where it is not built."""
+    if request.param == "native":
+        pytest.importorskip("inferd_kernels.wire._http2", reason="the kernel is not built")
+    return request.param
+
+
 @pytest.fixture
-async def start_server(dataplane):
+async def start_server(dataplane, transport):
     """Start servers over the data plane; they are stopped at the end."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(**options):
-            server = GrpcServer(dataplane, address="127.0.0.1", **{"port": 0, **options})
+            defaults = {"address": "127.0.0.1", "port": 0, "transport": transport}
+            server = GrpcServer(dataplane, **{**defaults, **options})
             await server.start()
             stack.push_async_callback(server.stop, 0)
             return server

@@ -1,0 +1,164 @@
+"""
+One call over the native transport as the services see it; the twin of ``call.Call``.
+"""
+
+import asyncio
+import time
+from collections import deque
+from typing import Any, Protocol
+
+from grpclib.const import Handler
+from inferd_kernels.wire._http2 import Stream
+from multidict import MultiDict
+
+from inferd.errors import InvalidRequest
+from inferd.frontends.grpc import compression
+from inferd.frontends.grpc.codec import InferenceCodec
+from inferd.frontends.grpc.metadata import Metadata, read_metadata, read_timeout
+from inferd.protocol.wire import Buffer
+
+
+class Carrier(Protocol):
+    """What a call needs of its connection."""
+
+    def take(self, stream: Stream) -> None:
+        """Note that a message was taken; its flow-control credit may be returned."""
+
+    async def send(self, stream: Stream, buffers: list[Buffer]) -> None:
+        """Send a message, and wait while the client reads too slowly."""
+
+
+class NativeCall:
+    """
+    One call.
+
+    Args:
+        carrier: Its connection.
+        stream: Its HTTP/2 stream.
+        codec: Encodes and decodes the messages.
+        max_message_bytes: The largest message taken, in bytes, after decompression.
+
+    Attributes:
+        metadata: What the client sent beside the messages.
+        timeout_seconds: How long the client waits; ``None`` is for ever.
+        deadline_ns: Until when it waits, monotonic; 0 is for ever.
+        task: What serves it.
+    """
+
+    __slots__ = (
+        "_arrival",
+        "_carrier",
+        "_codec",
+        "_ended",
+        "_max_message_bytes",
+        "_messages",
+        "_method",
+        "_refused_size",
+        "_stream",
+        "deadline_ns",
+        "metadata",
+        "task",
+        "timeout_seconds",
+    )
+
+    task: "asyncio.Task[None]"
+
+    def __init__(
+        self, carrier: Carrier, stream: Stream, codec: InferenceCodec, max_message_bytes: int
+    ) -> None:
+        self.metadata: Metadata = MultiDict()
+        self.timeout_seconds: float | None = None
+        self.deadline_ns = 0
+        self._carrier = carrier
+        self._stream = stream
+        self._codec = codec
+        self._max_message_bytes = max_message_bytes
+        self._messages: deque[tuple[Any, bool]] = deque()
+        self._ended = stream.ended
+        self._refused_size = 0
+        self._arrival: asyncio.Future[None] | None = None
+
+    def open(self, method: Handler) -> None:
+        """
+        Make the call ready for a method.
+
+        Raises:
+            InvalidRequest: The metadata or the timeout cannot be read.
+        """
+        self._method = method
+        stream = self._stream
+        if stream.timeout is not None:
+            self.timeout_seconds = read_timeout(stream.timeout)
+            assert self.timeout_seconds is not None
+            self.deadline_ns = time.monotonic_ns() + int(self.timeout_seconds * 1e9)
+        if stream.metadata:
+            self.metadata = read_metadata(
+                (name.decode("latin-1"), value.decode("latin-1")) for name, value in stream.metadata
+            )
+
+    def add(self, body: bytes, compressed: bool) -> None:
+        """Take a message as it came."""
+        self._messages.append((body, compressed))
+        self._wake()
+
+    def add_decoded(self, message: Any) -> None:
+        """Take a message that is decoded already."""
+        self._messages.append((message, False))
+
+    def end(self) -> None:
+        """Note that nothing will follow."""
+        self._ended = True
+        self._wake()
+
+    def refuse_size(self, size: int) -> None:
+        """Note that a message is announced that is too large."""
+        self._refused_size = size
+        self._wake()
+
+    async def recv_message(self) -> Any:
+        """
+        Return the next message, or ``None`` at the end of a stream of them.
+
+        Raises:
+            GRPCError: It is too large or cannot be decompressed.
+            InvalidRequest: It cannot be decoded, is cut short or missing.
+        """
+        while not self._messages:
+            if self._refused_size:
+                raise compression.too_large(self._refused_size, self._max_message_bytes)
+            if self._ended:
+                return self._end_of_messages()
+            self._arrival = asyncio.get_running_loop().create_future()
+            await self._arrival
+        body, compressed = self._messages.popleft()
+        self._carrier.take(self._stream)
+        if compressed:
+            body = await compression.inflate_soon(
+                body, self._stream.encoding, self._max_message_bytes
+            )
+        if not isinstance(body, bytes):
+            return body
+        return self._codec.decode(body, self._method.request_type)
+
+    def _end_of_messages(self) -> None:
+        stream = self._stream
+        if stream.expected >= 0:
+            raise InvalidRequest(
+                f"the call ended after {stream.received} of a message's {stream.expected} bytes"
+            )
+        if stream.inside_prefix or not self._method.cardinality.client_streaming:
+            raise InvalidRequest("the call ended without a complete request message")
+
+    async def send_message(self, message: Any) -> None:
+        """
+        Send a message.
+
+        Raises:
+            InferdError: It cannot be encoded; nothing was sent.
+        """
+        buffers = self._codec.encode_buffers(message, self._method.reply_type)
+        await self._carrier.send(self._stream, buffers)
+
+    def _wake(self) -> None:
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
