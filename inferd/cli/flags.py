@@ -350,6 +350,10 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
             "strict-deadlines", "strict_deadlines", last(boolean),
             "Answer a queue timeout with 504 and DEADLINE_EXCEEDED instead of 503 and UNAVAILABLE.",
         ),
+        used(
+            "http-fast-lane", "http_fast_lane", last(boolean),
+            "Answer plain inference requests over HTTP beside aiohttp, which takes the others.",
+        ),
     ),
     "DEPRECATED": _DEPRECATED,
 }  # fmt: skip
