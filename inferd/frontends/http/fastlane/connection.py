@@ -9,7 +9,7 @@ idle, and what follows waits for it.
 import asyncio
 import socket
 from collections import deque
-from typing import Final
+from typing import Final, cast
 
 from inferd.frontends.http.fastlane import replies
 from inferd.frontends.http.fastlane.application import ApplicationHandler, SharedTransport
@@ -104,8 +104,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's has no base class
         self._lane.connections.add(self)
         end = transport.get_extra_info("socket")
         if end is not None:
