@@ -50,8 +50,8 @@ class Head(NamedTuple):
     Attributes:
         length: The length of the body, in bytes.
         infer: What the lane needs, or ``None`` if the application answers.
-        is_last: Whether everything behind this head is the application's as well, because
-            only it knows where the body ends.
+        is_last: Whether everything from this head on is the application's, because only it
+            knows where the body ends, if it takes the request at all.
     """
 
     length: int
@@ -101,6 +101,8 @@ def parse(head: bytes, max_body: int) -> Head:
         parser.feed_data(head)
     except httptools.HttpParserUpgrade:
         upgrades = True
+    except httptools.HttpParserInvalidURLError:
+        return Head(0, None, is_last=True)  # a path that is not ASCII, for instance
     except httptools.HttpParserError as error:
         raise MalformedHead(str(error)) from None
     version = parser.get_http_version()
@@ -122,15 +124,17 @@ def parse(head: bytes, max_body: int) -> Head:
 
 def _inference(fields: _Fields, first: dict[bytes, bytes], length: int) -> InferHead | None:
     """Return what the lane needs, or ``None`` if it does not do all that is asked."""
-    if not fields.target.isascii() or not _NOT_IN_LANE.isdisjoint(first):
+    if not _NOT_IN_LANE.isdisjoint(first):
         return None
     route = resolve(fields.target.decode())
     if route is None or route.endpoint != "infer":
         return None
     text = {name: value.decode("latin-1") for name, value in first.items()}
     connection = text.get(b"connection", "keep-alive").strip().lower()
-    repeated = sum(name == b"connection" for name, _ in fields.headers) > 1
-    if repeated or connection not in ("keep-alive", "close"):
+    names = [name for name, _ in fields.headers]
+    if names.count(b"host") != 1 or names.count(b"connection") > 1:
+        return None  # the application knows what to say
+    if connection not in ("keep-alive", "close"):
         return None
     if streaming.wanted(text.get(b"accept")) is not None:
         return None
