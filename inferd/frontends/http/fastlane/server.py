@@ -14,7 +14,7 @@ from inferd.frontends.http.fastlane.connection import Connection
 from inferd.frontends.http.fastlane.lane import Lane
 
 _IDLE_SECONDS: Final = 1815.0
-"""Connections that were silent for between one and two such times are closed."""
+"""Half of what aiohttp leaves a silent connection."""
 
 
 class LaneServer(web.Server):
@@ -26,6 +26,7 @@ class LaneServer(web.Server):
         dataplane: What answers inference requests.
         max_input_size: The largest body, in bytes.
         drain: Says when the server ends.
+        idle_seconds: Connections silent for between one and two such times are closed.
         options: Those of aiohttp's server.
     """
 
@@ -36,13 +37,15 @@ class LaneServer(web.Server):
         *,
         max_input_size: int,
         drain: Drain,
+        idle_seconds: float = _IDLE_SECONDS,
         **options: Any,
     ) -> None:
         super().__init__(handler, **options)
         self._lane = Lane(
             dataplane, max_input_size=max_input_size, drain=drain, handler=self._attach
         )
-        self._sweeping = self._loop.call_later(_IDLE_SECONDS, self._sweep)
+        self._idle_seconds = idle_seconds
+        self._sweeping = self._loop.call_later(idle_seconds, self._sweep)
 
     def __call__(self) -> web.RequestHandler:
         """Return the protocol of a new connection."""
@@ -68,4 +71,4 @@ class LaneServer(web.Server):
             if connection.is_idle and not connection.heard:
                 connection.close()
             connection.heard = False
-        self._sweeping = self._loop.call_later(_IDLE_SECONDS, self._sweep)
+        self._sweeping = self._loop.call_later(self._idle_seconds, self._sweep)

@@ -6,7 +6,6 @@ import socket
 
 import aiohttp
 import pytest
-import uvloop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -256,11 +255,11 @@ _PIECES = st.one_of(
 )
 
 
-@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=st.lists(_PIECES, max_size=12))
-def test_no_bytes_break_the_server(dataplane, pieces, new_loop):
+def test_no_bytes_break_the_server(dataplane, pieces):
     """Whatever a client sends, it is answered or dropped, and the next client is served."""
+
     async def send(port, pieces):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
@@ -268,10 +267,9 @@ def test_no_bytes_break_the_server(dataplane, pieces, new_loop):
                 writer.write(piece)
                 await asyncio.sleep(0)
             writer.write_eof()
-            async with asyncio.timeout(10):
-                await reader.read()
-        except OSError as error:
-            assert not isinstance(error, TimeoutError)  # being cut off is fine
+            await reader.read()
+        except OSError:
+            pass  # being cut off is an answer, too
         finally:
             writer.close()
             await asyncio.gather(writer.wait_closed(), return_exceptions=True)
@@ -281,7 +279,7 @@ def test_no_bytes_break_the_server(dataplane, pieces, new_loop):
         asyncio.get_running_loop().set_exception_handler(lambda _, what: failures.append(what))
         server = HttpServer(dataplane, address="127.0.0.1", port=0)
         await server.start()
-        await send(server.port, pieces)
+        await asyncio.wait_for(send(server.port, pieces), 10)
         async with aiohttp.ClientSession() as session:
             url = f"http://127.0.0.1:{server.port}/v2/health/live"
             async with session.get(url) as response:
@@ -289,8 +287,4 @@ def test_no_bytes_break_the_server(dataplane, pieces, new_loop):
         await asyncio.wait_for(server.stop(0.01), 10)
         assert failures == []
 
-    loop = new_loop()
-    try:
-        loop.run_until_complete(run())
-    finally:
-        loop.close()
+    asyncio.run(run())

@@ -152,7 +152,7 @@ def test_unknown_transfer_codings_are_malformed(line):
 
 def test_chunks_need_http_1_1():
     """Before HTTP/1.1 nobody knew of chunks."""
-    with pytest.raises(MalformedHead, match="needs HTTP/1.1"):
+    with pytest.raises(MalformedHead, match=r"needs HTTP/1\.1"):
         parse(b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", _LIMIT)
 
 
