@@ -66,6 +66,7 @@ class ServerConfig:
         http_server_key: PEM file of its private key.
         http_root_cert: PEM file of the roots that clients' certificates lead to.
         http_max_input_size: Largest request body, in bytes, before and after decompression.
+        http_fast_lane: Whether plain inference requests are parsed and answered beside aiohttp.
         allow_grpc: Whether gRPC is served.
         grpc_address: Address gRPC listens on.
         grpc_port: Port gRPC listens on.
@@ -122,6 +123,7 @@ class ServerConfig:
     http_server_key: str = ""
     http_root_cert: str = ""
     http_max_input_size: int = 64 * 1024 * 1024
+    http_fast_lane: bool = True
 
     allow_grpc: bool = True
     grpc_address: str = "0.0.0.0"

@@ -145,6 +145,7 @@ class Server:
                 max_input_size=config.http_max_input_size,
                 reuse_port=config.reuse_http_port,
                 tls=self._http_tls,
+                fast_lane=config.http_fast_lane,
             )
 
     def _build_metrics(self) -> None:

@@ -354,6 +354,10 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
             "grpc-transport", "grpc_transport", last(values.choice(*get_args(GrpcTransport))),
             "What speaks HTTP/2: native (nghttp2), python, or auto (native where it is built).",
         ),
+        used(
+            "http-fast-lane", "http_fast_lane", last(boolean),
+            "Answer plain inference requests over HTTP beside aiohttp, which takes the others.",
+        ),
     ),
     "DEPRECATED": _DEPRECATED,
 }  # fmt: skip

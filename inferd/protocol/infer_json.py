@@ -7,7 +7,7 @@ checks: id, parameters, inputs, binary data left over, outputs.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard, cast
 
 import orjson
 
@@ -39,6 +39,9 @@ MAX_RANK: Final = 32
 """The most dimensions a tensor may have."""
 
 _MAX_ELEMENTS: Final = (1 << 63) - 1
+_FEW_ELEMENTS: Final = 1 << 32
+"""So many elements of any datatype are far from every limit, and need no further look."""
+_INTEGERS: Final = frozenset({int})
 
 
 class DecodedRequest(NamedTuple):
@@ -164,7 +167,8 @@ def _custom_parameter(key: str, value: object) -> ParameterValue:
 
 def _read_input(entry: object, blobs: Blobs, max_size: int) -> Tensor:
     parameters = find(entry, "parameters")
-    _check_one_source(entry, parameters)
+    if parameters is not None or not has(entry, "data"):
+        _check_one_source(entry, parameters)
     name = field(entry, "name", as_string)
     datatype = field(entry, "datatype", as_string)
     shape = _read_shape(entry, name, datatype)
@@ -194,8 +198,18 @@ def _check_one_source(entry: object, parameters: object) -> None:
         )
 
 
+def _is_plain_shape(values: list[object]) -> TypeGuard[list[int]]:
+    """Return whether a shape is within every limit, whatever the datatype."""
+    if len(values) > MAX_RANK or set(map(type, values)) != _INTEGERS:
+        return False
+    sizes = cast("list[int]", values)
+    return min(sizes) > 0 and math.prod(sizes) <= _FEW_ELEMENTS
+
+
 def _read_shape(entry: object, name: str, datatype: str) -> tuple[int, ...]:
     values = field(entry, "shape", as_array)
+    if _is_plain_shape(values):
+        return tuple(values)
     try:
         shape = tuple(map(as_unsigned, values))
     except MalformedDocument as error:

@@ -33,7 +33,7 @@ trace-count trace-log-frequency
 
 OURS = [
     "event-loop", "cpu-kernels", "strict-deadlines", "http-use-ssl", "http-use-ssl-mutual",
-    "http-server-cert", "http-server-key", "http-root-cert", "grpc-transport",
+    "http-server-cert", "http-server-key", "http-root-cert", "grpc-transport", "http-fast-lane",
 ]  # fmt: skip
 
 

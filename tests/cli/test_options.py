@@ -74,6 +74,7 @@ FIELDS = [
     ("--cpu-kernels=numba", {"cpu_kernels": "numba"}),
     ("--strict-deadlines=true", {"strict_deadlines": True}),
     ("--grpc-transport=python", {"grpc_transport": "python"}),
+    ("--http-fast-lane=false", {"http_fast_lane": False}),
     ("--model-control-mode=poll", {"model_control_mode": "poll"}),
     ("--repository-poll-secs=5", {"repository_poll_secs": 5}),
     ("--model-load-thread-count=1", {"model_load_thread_count": 1}),

@@ -38,6 +38,14 @@ def _binary_input(name, size):
     return {**entry, "parameters": {"binary_data_size": size}}
 
 
+@pytest.mark.parametrize("shape", [[1 << 32], [(1 << 32) + 1], [1 << 16, 1 << 17], [2, 0], []])
+def test_shapes_are_taken_as_they_are(shape):
+    """Large shapes, shapes with a 0 and the empty one come through like any other."""
+    entry = {**_binary_input("X", 0), "shape": shape}
+    request, _ = _decode({"inputs": [entry]})
+    assert request.inputs["X"].shape == tuple(shape)
+
+
 def test_a_minimal_request():
     """Everything but the inputs has a default."""
     request, binary_output = _decode({"inputs": [_input()]})

@@ -16,7 +16,7 @@ MAX_CHUNKS: Final = 65536
 OFF_LOOP_SIZE: Final = 1 << 20
 """JSON longer than this many bytes is read in a thread."""
 
-_INLINE_SIZE: Final = 4 << 10
+INLINE_SIZE: Final = 4 << 10
 """JSON up to this many bytes is read on the loop even by the slow readers."""
 
 
@@ -85,7 +85,7 @@ async def parse_json(raw: bytes | memoryview) -> object:
     Raises:
         MalformedDocument: It is not JSON.
     """
-    if len(raw) <= _INLINE_SIZE:
+    if len(raw) <= INLINE_SIZE:
         return parse(raw)
     if len(raw) <= OFF_LOOP_SIZE:
         try:

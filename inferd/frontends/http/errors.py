@@ -37,6 +37,11 @@ def status_of(error: errors.InferdError) -> int:
 
 def respond(status: int, message: str) -> web.Response:
     """Return the response ``{"error": message}``."""
+    return web.Response(status=status, body=body(message), headers=_JSON)
+
+
+def body(message: str) -> bytes:
+    """Return the JSON ``{"error": message}``."""
     # A path that is not UTF-8 reaches the message as surrogates, which JSON cannot hold.
     text = message if message.isascii() else message.encode("utf-8", "replace").decode()
-    return web.Response(status=status, body=orjson.dumps({"error": text}), headers=_JSON)
+    return orjson.dumps({"error": text})

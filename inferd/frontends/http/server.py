@@ -2,10 +2,9 @@
 The HTTP server: a listening socket in front of the application, and its orderly end.
 """
 
-import asyncio
 import logging
 import ssl
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -13,6 +12,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from inferd.dataplane import DataPlane
 from inferd.frontends.http import errors
 from inferd.frontends.http.application import Application
+from inferd.frontends.http.drain import Drain
+from inferd.frontends.http.fastlane.server import LaneServer
 from inferd.listening.listener import Listener, listen
 
 DEFAULT_MAX_INPUT_SIZE: Final = 64 << 20
@@ -48,6 +49,7 @@ class HttpServer:
         max_input_size: The largest request body, in bytes.
         reuse_port: Whether other processes may listen on the same port.
         tls: How to encrypt; ``None`` is plain text.
+        fast_lane: Whether inference requests are answered beside aiohttp.
     """
 
     def __init__(
@@ -59,7 +61,11 @@ class HttpServer:
         max_input_size: int = DEFAULT_MAX_INPUT_SIZE,
         reuse_port: bool = False,
         tls: ssl.SSLContext | None = None,
+        fast_lane: bool = True,
     ) -> None:
+        self._dataplane = dataplane
+        self._max_input_size = max_input_size
+        self._fast_lane = fast_lane
         self._application = Application(dataplane, max_input_size=max_input_size)
         self._address = address
         self._port = port
@@ -68,9 +74,7 @@ class HttpServer:
         self._listener: Listener | None = None
         self._server: web.Server | None = None
         self._runner: web.ServerRunner | None = None
-        self._in_flight = 0
-        self._stopping = False
-        self._drained = asyncio.Event()
+        self._drain = Drain()
 
     @property
     def port(self) -> int:
@@ -84,14 +88,7 @@ class HttpServer:
         Raises:
             OSError: The address is not available.
         """
-        self._server = server = web.Server(
-            self._handle,
-            handler_cancellation=True,
-            access_log=None,
-            logger=_connections,
-            auto_decompress=False,
-            lingering_time=_LINGER_SECONDS,
-        )
+        self._server = server = self._make_server()
         runner = web.ServerRunner(server, shutdown_timeout=_CLOSE_SECONDS)
         await runner.setup()
         self._runner = runner
@@ -112,15 +109,28 @@ class HttpServer:
             grace_seconds: How long requests may take to finish; those that do not are
                 cancelled.
         """
-        self._stopping = True
-        if self._in_flight:
-            try:
-                async with asyncio.timeout(grace_seconds):
-                    await self._drained.wait()
-            except TimeoutError:
-                assert self._server is not None
-                await self._server.shutdown(_CANCEL_SECONDS)
+        if not await self._drain.finish(grace_seconds):
+            assert self._server is not None
+            await self._server.shutdown(_CANCEL_SECONDS)
         await self._close()
+
+    def _make_server(self) -> web.Server:
+        options: dict[str, Any] = {
+            "handler_cancellation": True,
+            "access_log": None,
+            "logger": _connections,
+            "auto_decompress": False,
+            "lingering_time": _LINGER_SECONDS,
+        }
+        if not self._fast_lane:
+            return web.Server(self._handle, **options)
+        return LaneServer(
+            self._handle,
+            self._dataplane,
+            max_input_size=self._max_input_size,
+            drain=self._drain,
+            **options,
+        )
 
     async def _close(self) -> None:
         listener, self._listener = self._listener, None
@@ -131,17 +141,16 @@ class HttpServer:
             await runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if self._stopping:
+        drain = self._drain
+        if drain.begun:
             refusal = errors.respond(503, "Server exiting")
             refusal.force_close()
             return refusal
-        self._in_flight += 1
+        drain.enter()
         try:
             response = await self._application.handle(request)
         finally:
-            self._in_flight -= 1
-            if self._stopping and not self._in_flight:
-                self._drained.set()
-        if self._stopping:
+            drain.leave()
+        if drain.begun:
             response.force_close()
         return response

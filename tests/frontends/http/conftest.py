@@ -208,10 +208,18 @@ def dataplane() -> FakeDataPlane:
     return FakeDataPlane()
 
 
+@pytest.fixture(params=[True, False], ids=["lane", "application"])
+def fast_lane(request) -> bool:
+    """Return whether the server has its fast lane."""
+    return request.param
+
+
 @pytest.fixture
-async def server(dataplane) -> AsyncIterator[HttpServer]:
+async def server(dataplane, fast_lane) -> AsyncIterator[HttpServer]:
     """Yield a started server that takes bodies of up to 1 MiB."""
-    server = HttpServer(dataplane, address="127.0.0.1", port=0, max_input_size=1 << 20)
+    server = HttpServer(
+        dataplane, address="127.0.0.1", port=0, max_input_size=1 << 20, fast_lane=fast_lane
+    )
     await server.start()
     yield server
     await server.stop(0.01)
@@ -245,12 +253,14 @@ def connect(server):
 
 
 @pytest.fixture
-async def server_with_limit(dataplane):
+async def server_with_limit(dataplane, fast_lane):
     """Return a function that starts a server with its own body limit and yields a client."""
     opened = []
 
     async def start(limit: int) -> aiohttp.ClientSession:
-        server = HttpServer(dataplane, address="127.0.0.1", port=0, max_input_size=limit)
+        server = HttpServer(
+            dataplane, address="127.0.0.1", port=0, max_input_size=limit, fast_lane=fast_lane
+        )
         await server.start()
         session = aiohttp.ClientSession(f"http://127.0.0.1:{server.port}")
         opened.append((server, session))

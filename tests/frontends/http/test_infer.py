@@ -79,7 +79,7 @@ async def test_a_binary_input_is_a_view_on_the_body(http, dataplane):
         assert response.status == 200
     raw = dataplane.requests[0].inputs["IN"].raw()
     assert isinstance(raw, memoryview)
-    assert raw.obj == body
+    assert raw.obj.endswith(body)
 
 
 @pytest.mark.parametrize("size", [1 << 16, 3 << 20])

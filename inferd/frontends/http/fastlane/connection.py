@@ -1,0 +1,297 @@
+"""
+One HTTP connection, whose inference requests take the fast lane.
+
+It owns the transport. Inference requests whose JSON is short run side by side, as many as
+the client sent, and are answered in order; anything else waits until the connection is
+idle, and what follows waits for it.
+"""
+
+import asyncio
+import socket
+from collections import deque
+from typing import Final, cast
+
+from inferd.frontends.http.fastlane import replies
+from inferd.frontends.http.fastlane.application import ApplicationHandler, SharedTransport
+from inferd.frontends.http.fastlane.framing import Event, Framer, Inference, Passage, Refusal
+from inferd.frontends.http.fastlane.lane import Lane
+from inferd.frontends.http.fastlane.replies import Reply
+from inferd.protocol.tensors import Buffer
+
+MAX_PIPELINED: Final = 32
+"""The most requests of one connection in the lane at a time."""
+
+_PIPELINED_BYTES: Final = 1 << 20
+"""No further request is begun while those in the lane have bodies of so many bytes."""
+
+_BUFFER_BYTES: Final = 1 << 16
+"""Reading pauses when so many bytes wait for earlier requests to be answered."""
+
+_JOIN_BYTES: Final = 1 << 16
+"""Answers that together are at most this long are copied into one piece."""
+
+_LINGER_SECONDS: Final = 2.0
+"""How long a refused client may go on sending, so that the answer gets through."""
+
+
+class _Slot:
+    """A request's place in the order of the answers."""
+
+    __slots__ = ("closes", "is_barrier", "reply", "size", "task")
+
+    def __init__(self, size: int, *, closes: bool, is_barrier: bool) -> None:
+        self.size = size
+        self.closes = closes
+        self.is_barrier = is_barrier
+        self.reply: Reply | None = None
+        self.task: asyncio.Task[None] | None = None
+
+
+class Connection(asyncio.Protocol):
+    """
+    One connection.
+
+    Args:
+        lane: What its connections share.
+    """
+
+    __slots__ = (
+        "_application",
+        "_application_busy",
+        "_application_holds",
+        "_ended",
+        "_flushing",
+        "_framer",
+        "_held",
+        "_lane",
+        "_linger",
+        "_loop",
+        "_reading",
+        "_size",
+        "_slots",
+        "_transport",
+        "_writable",
+        "heard",
+    )
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._loop = asyncio.get_running_loop()
+        self._framer = Framer(lane.max_input_size)
+        self._transport: asyncio.Transport | None = None
+        self._application: ApplicationHandler | None = None
+        self._application_busy = False
+        self._application_holds = False
+        self._slots: deque[_Slot] = deque()
+        self._size = 0
+        self._held: Event | None = None
+        self._ended = False
+        self._flushing = False
+        self._reading = True
+        self._writable = True
+        self._linger: asyncio.TimerHandle | None = None
+        self.heard = True
+
+    @property
+    def is_passed_on(self) -> bool:
+        """Whether everything from now on is the application's."""
+        return self._framer.passing_forever
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being answered, as far as the lane can tell."""
+        return not (self._slots or self._application_busy or self.is_passed_on)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's has no base class
+        self._lane.connections.add(self)
+        end = transport.get_extra_info("socket")
+        if end is not None:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Cancel what nobody waits for any more."""
+        self._ended = True
+        self._transport = None
+        self._lane.connections.discard(self)
+        if self._linger is not None:
+            self._linger.cancel()
+        self.cancel()
+        if self._application is not None:
+            self._application.connection_lost(exc)
+
+    def cancel(self) -> list[asyncio.Task[None]]:
+        """Cancel the requests in the lane, and return them."""
+        tasks = [slot.task for slot in self._slots if slot.task is not None]
+        for task in tasks:
+            task.cancel()
+        return tasks
+
+    def close(self) -> None:
+        """Close once everything that was answered is written."""
+        self._ended = True
+        if self._transport is not None:
+            self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sent."""
+        self.heard = True
+        if self._ended and not self._framer.passing:
+            return
+        self._framer.receive(data)
+        self._advance()
+
+    def pause_writing(self) -> None:
+        """Begin no further request until the client has read its answers."""
+        self._writable = False
+        if self._application is not None:
+            self._application.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._writable = True
+        if self._application is not None:
+            self._application.resume_writing()
+        self._advance()
+
+    def hold_reading(self, holds: bool) -> None:
+        """Pause or resume the reading on behalf of the application."""
+        self._application_holds = holds
+        self._pace(is_stalled=False)
+
+    def application_answered(self, *, keep_alive: bool) -> None:
+        """Go on after the application's answer; without keep-alive it closes by itself."""
+        if not keep_alive:
+            self._ended = True
+            return
+        self._application_busy = False
+        self._advance()
+
+    def _advance(self) -> None:
+        """Act on what was received, as far as that is possible now."""
+        is_stalled = False
+        while True:
+            if not self._may_act():
+                is_stalled = True
+                break
+            event = self._held if self._held is not None else self._framer.next_event()
+            self._held = None
+            if event is None:
+                break
+            if not self._act(event):
+                self._held = event
+                is_stalled = True
+                break
+        self._pace(is_stalled)
+
+    def _may_act(self) -> bool:
+        if self._framer.passing and self._held is None:
+            return True
+        if self._ended or self._application_busy or not self._writable:
+            return False
+        if not self._slots:
+            return True
+        return (
+            not self._slots[-1].is_barrier
+            and len(self._slots) < MAX_PIPELINED
+            and self._size < _PIPELINED_BYTES
+        )
+
+    def _pace(self, is_stalled: bool) -> None:
+        """Pause or resume the reading."""
+        reads = not self._application_holds and not (
+            is_stalled and self._framer.buffered >= _BUFFER_BYTES
+        )
+        if reads == self._reading or self._transport is None:
+            return
+        self._reading = reads
+        if reads:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    def _act(self, event: Event) -> bool:
+        """Act on what comes next; return whether it was its turn."""
+        if isinstance(event, Inference):
+            return self._infer(event)
+        if self._slots:
+            return False
+        if isinstance(event, Passage):
+            self._pass(event)
+        else:
+            self._refuse(event)
+        return True
+
+    def _infer(self, event: Inference) -> bool:
+        head, body = event
+        if self._slots and not head.is_prompt:
+            return False
+        slot = _Slot(len(body), closes=not head.keep_alive, is_barrier=not head.is_prompt)
+        self._slots.append(slot)
+        self._size += slot.size
+        self._ended = slot.closes
+        slot.task = self._loop.create_task(self._serve(slot, event))
+        return True
+
+    async def _serve(self, slot: _Slot, event: Inference) -> None:
+        slot.reply = await self._lane.reply(event)
+        slot.task = None
+        if self._lane.drain.begun:
+            slot.closes = True
+            self._flush()
+        elif len(self._slots) == 1:
+            self._flush()
+        elif self._slots and self._slots[0].reply is not None and not self._flushing:
+            # Others may be ready in this turn, and one write does for all.
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Write the answers whose turn it is."""
+        self._flushing = False
+        if self._transport is None:
+            return
+        pieces: list[Buffer] = []
+        slots = self._slots
+        closes = False
+        while slots and (reply := slots[0].reply) is not None:
+            slot = slots.popleft()
+            self._size -= slot.size
+            closes = slot.closes and not slots
+            pieces += replies.pieces(reply, self._lane.tails.get(closes=closes))
+        self._write(pieces)
+        if closes:
+            self.close()
+        else:
+            self._advance()
+
+    def _write(self, pieces: list[Buffer]) -> None:
+        assert self._transport is not None
+        if len(pieces) == 1:
+            self._transport.write(pieces[0])
+        elif sum(map(len, pieces)) <= _JOIN_BYTES:
+            self._transport.write(b"".join(pieces))
+        else:
+            self._transport.writelines(pieces)
+
+    def _pass(self, event: Passage) -> None:
+        assert self._transport is not None
+        application = self._application
+        if application is None:
+            application = self._application = self._lane.handler(self)
+            application.connection_made(SharedTransport(self._transport, self))
+        if event.begins:
+            self._application_busy = True
+        application.data_received(bytes(event.data))
+
+    def _refuse(self, event: Refusal) -> None:
+        assert self._transport is not None
+        self._ended = True
+        reply = replies.message(400, event.message)
+        self._write(replies.pieces(reply, self._lane.tails.get(closes=True)))
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._linger = self._loop.call_later(_LINGER_SECONDS, self.close)
+        else:
+            self.close()
