@@ -102,6 +102,8 @@ class Measurement:
         async for index, sample in self._processes.run(target.plan, limited):
             window.add(index, sample)
             self._progress(target, level, 0, window.sample)
+            if window.is_over(self._measuring.interval_ns):
+                _refuse_failure(window.sample)
         result.server = _since(await target.statistics(), before)
         result.windows = [window.sample.rate]
         _refuse_failure(result.sample)
@@ -116,7 +118,7 @@ class Measurement:
         readings: list[ServerSide | None] = []
         settling = Window(self._processes.count)
         window = Window(self._processes.count)
-        result = Result(target, level, window.sample)
+        result = Result(target, level, settling.sample)
         self.results.append(result)
         async for index, sample in self._processes.run(target.plan, level):
             if not readings:
@@ -128,6 +130,8 @@ class Measurement:
                 continue
             window.add(index, sample)
             self._progress(target, level, len(done), window.sample)
+            if not done:
+                result.sample = window.sample
             if not window.is_over(self._measuring.interval_ns):
                 continue
             readings.append(await target.statistics())
