@@ -115,6 +115,10 @@ def _add_request_arguments(group: "argparse._ArgumentGroup") -> None:
         default=128,
         help="the length of random BYTES elements (default: 128)",
     )
+    _add_wire_arguments(group)
+
+
+def _add_wire_arguments(group: "argparse._ArgumentGroup") -> None:
     for side in ("input", "output"):
         group.add_argument(
             f"--{side}-tensor-format",
@@ -189,6 +193,10 @@ def _add_measuring_arguments(group: "argparse._ArgumentGroup") -> None:
         metavar="COUNT",
         help="requests to send before measuring (default: 0)",
     )
+    _add_extent_arguments(group)
+
+
+def _add_extent_arguments(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "-l",
         "--latency-threshold",

@@ -193,6 +193,8 @@ def test_interrupted_run_shows_what_was_measured(servers):
         (["-m", "nosuch"], 1, "unknown model: 'nosuch'"),
         (["-u", "127.0.0.1:1"], 1, "127.0.0.1:1"),
         (["--shape", "INPUT0:3"], 2, "shape [3] is not [4]"),
+        (["-u", "unix:///nonexistent/socket"], 2, "HOST:PORT is expected"),
+        (["-i", "grpc", "-u", "grpcs://127.0.0.1:1"], 2, "without encryption"),
         (["--shape", "X:3"], 2, "no input 'X'"),
         (["-b", "9"], 2, "batches of up to 8"),
         (["-m", "large"], 2, "say --shape INPUT0:..."),

@@ -31,6 +31,8 @@ async def prepare(client: Client, args: argparse.Namespace, url: str | None) -> 
         UsageError: The options do not fit the model.
     """
     scheme, host, port, path = parse_address(args.protocol, url or "localhost")
+    if scheme == "grpcs":
+        raise UsageError("bench loads gRPC without encryption only: use grpc:// or https://")
     metadata = await client.model_metadata(args.model_name, args.model_version)
     try:
         config = await client.model_config(args.model_name, args.model_version)

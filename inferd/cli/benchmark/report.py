@@ -8,6 +8,7 @@ from typing import Any, Final
 from inferd.cli.benchmark.histogram_text import draw, duration
 from inferd.cli.benchmark.measure import Result, median
 from inferd.cli.benchmark.plan import Level
+from inferd.cli.benchmark.server_side import ServerSide
 from inferd.cli.models import table
 
 _PERCENTILES: Final = (50.0, 90.0, 95.0, 99.0)
@@ -261,17 +262,20 @@ def _entry(result: Result, percent: float | None) -> dict[str, Any]:
             **{f"p{value:g}": first.percentile(value) / 1000 for value in percents},
         }
     if result.server is not None:
-        server = result.server
-        entry["server_side"] = {
-            "inferences": server.inferences,
-            "executions": server.executions,
-            "successes": server.successes,
-            "failures": server.failures,
-            "cache_hits": server.cache_hits,
-            "batch_size": server.batch_size,
-            "queue_us": server.per_request(server.queue_ns),
-            "compute_input_us": server.per_request(server.compute_input_ns),
-            "compute_infer_us": server.per_request(server.compute_infer_ns),
-            "compute_output_us": server.per_request(server.compute_output_ns),
-        }
+        entry["server_side"] = _server_entry(result.server)
     return entry
+
+
+def _server_entry(server: ServerSide) -> dict[str, Any]:
+    return {
+        "inferences": server.inferences,
+        "executions": server.executions,
+        "successes": server.successes,
+        "failures": server.failures,
+        "cache_hits": server.cache_hits,
+        "batch_size": server.batch_size,
+        "queue_us": server.per_request(server.queue_ns),
+        "compute_input_us": server.per_request(server.compute_input_ns),
+        "compute_infer_us": server.per_request(server.compute_infer_ns),
+        "compute_output_us": server.per_request(server.compute_output_ns),
+    }
