@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import sys
 from multiprocessing.connection import Connection
@@ -45,6 +46,8 @@ async def _serve(pipe: Connection) -> None:
             commands.put_nowait(EOFError())
 
     loop.add_reader(pipe.fileno(), read)
+    # libuv makes what it polls non-blocking, and half of a long message would end the process.
+    os.set_blocking(pipe.fileno(), True)
     while True:
         command = await commands.get()
         if isinstance(command, EOFError):

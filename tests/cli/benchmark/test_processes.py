@@ -16,3 +16,12 @@ async def test_two_processes_share_the_requests(port):
             async for index, sample in processes.run(plan, Level(2, requests=requests)):
                 window.add(index, sample)
             assert window.sample.answered == requests
+
+
+async def test_long_requests_reach_the_processes(port):
+    """Requests far larger than what a pipe holds are handed over whole."""
+    padded = b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"
+    plan = Plan("http", "127.0.0.1", port, (padded,) * 200)
+    async with LoadProcesses(1) as processes:
+        samples = [sample async for _, sample in processes.run(plan, Level(2, requests=10))]
+    assert sum(sample.answered for sample in samples) == 10
