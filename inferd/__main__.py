@@ -20,7 +20,7 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of every sub-command; imports all of them."""
-    from inferd.cli import classify, infer, models, samples, serve
+    from inferd.cli import bench, classify, infer, models, samples, serve
 
     parser = _Parser(
         prog="inferd",
@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"inferd {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (serve, samples, classify, infer, models):
+    for command in (serve, samples, classify, infer, models, bench):
         command.add_parser(subparsers)
     return parser
 

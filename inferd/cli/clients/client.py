@@ -15,6 +15,7 @@ import numpy.typing as npt
 from inferd._generated.inference import (
     ModelConfig,
     ModelMetadataResponse,
+    ModelStatistics,
     RepositoryIndexResponseModelIndex,
 )
 from inferd.protocol.messages import InferRequest, InferResponse
@@ -59,6 +60,10 @@ class Client(ABC):
     @abstractmethod
     async def model_config(self, name: str, version: str = "") -> ModelConfig:
         """Return a model's config."""
+
+    @abstractmethod
+    async def model_statistics(self, name: str, version: str = "") -> list[ModelStatistics]:
+        """Return the statistics of a model, one entry per version."""
 
     @abstractmethod
     async def repository_index(self) -> list[RepositoryIndexResponseModelIndex]:

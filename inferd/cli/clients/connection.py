@@ -51,13 +51,13 @@ def connect(protocol: str, url: str | None) -> Client:
 
         if socket_path is not None:
             return GrpcClient(path=socket_path)
-        scheme, host, port, _ = _parse_address(protocol, url or "localhost")
+        scheme, host, port, _ = parse_address(protocol, url or "localhost")
         return GrpcClient(host, port, encrypt=scheme == "grpcs")
     from inferd.cli.clients.http import HttpClient
 
     if socket_path is not None:
         return HttpClient("http://localhost", path=socket_path)
-    scheme, host, port, path = _parse_address(protocol, url or "localhost")
+    scheme, host, port, path = parse_address(protocol, url or "localhost")
     bracketed = f"[{host}]" if ":" in host else host
     return HttpClient(f"{scheme}://{bracketed}:{port}{path}")
 
@@ -92,7 +92,13 @@ def _socket_path(url: str) -> str | None:
         raise UsageError(f"cannot read the address {error}") from error
 
 
-def _parse_address(protocol: str, url: str) -> tuple[str, str, int, str]:
+def parse_address(protocol: str, url: str) -> tuple[str, str, int, str]:
+    """
+    Return scheme, host, port and path of an address.
+
+    Raises:
+        UsageError: It cannot be read.
+    """
     allowed = ("http", "https") if protocol == "http" else ("grpc", "grpcs")
     try:
         parts = urlsplit(url if "://" in url else f"{allowed[0]}://{url}")

@@ -20,6 +20,8 @@ from inferd._generated.inference import (
     ModelInferResponse,
     ModelMetadataRequest,
     ModelMetadataResponse,
+    ModelStatistics,
+    ModelStatisticsRequest,
     ModelStreamInferResponse,
     RepositoryIndexRequest,
     RepositoryIndexResponseModelIndex,
@@ -68,6 +70,12 @@ class GrpcClient(Client):
         with self._explained():
             answer = await self._stub.model_config(ModelConfigRequest(name=name, version=version))
         return answer.config if answer.config is not None else ModelConfig()
+
+    async def model_statistics(self, name: str, version: str = "") -> list[ModelStatistics]:
+        """Return the statistics of a model, one entry per version."""
+        with self._explained():
+            request = ModelStatisticsRequest(name=name, version=version)
+            return (await self._stub.model_statistics(request)).model_stats
 
     async def repository_index(self) -> list[RepositoryIndexResponseModelIndex]:
         """Return every version of every model in the server's repositories."""

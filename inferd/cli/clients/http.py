@@ -16,6 +16,8 @@ from betterproto2 import Message
 from inferd._generated.inference import (
     ModelConfig,
     ModelMetadataResponse,
+    ModelStatistics,
+    ModelStatisticsResponse,
     RepositoryIndexResponse,
     RepositoryIndexResponseModelIndex,
 )
@@ -51,13 +53,18 @@ class HttpClient(Client):
 
     async def model_metadata(self, name: str, version: str = "") -> ModelMetadataResponse:
         """Return the inputs and outputs of a model."""
-        found = await self._json("GET", _model_path(name, version))
+        found = await self._json("GET", model_path(name, version))
         return _message(ModelMetadataResponse, found)
 
     async def model_config(self, name: str, version: str = "") -> ModelConfig:
         """Return a model's config."""
-        found = await self._json("GET", _model_path(name, version) + "/config")
+        found = await self._json("GET", model_path(name, version) + "/config")
         return _message(ModelConfig, found)
+
+    async def model_statistics(self, name: str, version: str = "") -> list[ModelStatistics]:
+        """Return the statistics of a model, one entry per version."""
+        found = await self._json("GET", model_path(name, version) + "/stats")
+        return _message(ModelStatisticsResponse, found).model_stats
 
     async def repository_index(self) -> list[RepositoryIndexResponseModelIndex]:
         """Return every version of every model in the server's repositories."""
@@ -68,7 +75,7 @@ class HttpClient(Client):
         """Send one request and return its response."""
         head, blobs = encode_request(request)
         headers = {_HEADER_LENGTH: str(len(head)), "Content-Type": "application/octet-stream"}
-        path = _model_path(request.model_name, request.model_version) + "/infer"
+        path = model_path(request.model_name, request.model_version) + "/infer"
         received, body = await self._call("POST", path, b"".join((head, *blobs)), headers)
         given = received.get(_HEADER_LENGTH, "")
         head_length = int(given) if given.isdecimal() else len(body)
@@ -169,7 +176,8 @@ def _output(output: RequestedOutput) -> dict[str, Any]:
     return {"name": output.name, "parameters": parameters}
 
 
-def _model_path(name: str, version: str) -> str:
+def model_path(name: str, version: str) -> str:
+    """Return the path of a model; its requests go to what is below it."""
     path = f"/v2/models/{quote(name, safe='')}"
     return f"{path}/versions/{quote(version, safe='')}" if version else path
 

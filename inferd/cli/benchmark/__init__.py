@@ -1,0 +1,1 @@
+"""The parts of ``inferd bench``: requests, connections, load, processes, measurements, reports."""

@@ -1,0 +1,41 @@
+"""
+When the requests of a request rate are due.
+
+Every process gets its share: of constant intervals each ``processes``-th request, of a
+Poisson process a Poisson process of its own with a part of the rate.
+"""
+
+import itertools
+import random
+from collections.abc import Iterator
+
+_SECOND = 1_000_000_000
+
+
+def constant(rate: float, index: int, processes: int) -> Iterator[int]:
+    """
+    Yield the nanoseconds after the start at which one process's requests are due.
+
+    Args:
+        rate: Requests per second of all processes.
+        index: Which of the processes.
+        processes: How many there are.
+    """
+    for number in itertools.count(index, processes):
+        yield int(number * _SECOND / rate)
+
+
+def poisson(rate: float, processes: int, seed: int) -> Iterator[int]:
+    """
+    Yield the due times, in nanoseconds after the start, with exponential intervals.
+
+    Args:
+        rate: Requests per second of all processes.
+        processes: How many share the rate.
+        seed: Makes the sequence; different for each process.
+    """
+    source = random.Random(seed)
+    due = 0.0
+    while True:
+        due += source.expovariate(rate / processes)
+        yield int(due * _SECOND)

@@ -1,0 +1,91 @@
+"""
+The header blocks of one gRPC method: the one sent, and what those received mean.
+
+Blocks are written without the dynamic table, and the server is asked to do the same, so
+equal blocks mean the same. Source: RFC 7541.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import unquote
+
+from hpack import Decoder, HPACKError
+
+from inferd.cli.benchmark.http1 import ProtocolError
+
+_MOST_BLOCKS: Final = 256
+_POST, _HTTP = b"\x83", b"\x86"
+_AUTHORITY, _PATH, _CONTENT_TYPE = 1, 4, 31
+
+
+def request_block(authority: str, path: str, metadata: Iterable[tuple[str, str]]) -> bytes:
+    """Return the header block of a call: the pseudo-headers, what gRPC asks for, metadata."""
+    block = [
+        _POST,
+        _HTTP,
+        _integer(_PATH) + _string(path),
+        _integer(_AUTHORITY) + _string(authority),
+        _integer(_CONTENT_TYPE) + _string("application/grpc"),
+        b"\0" + _string("te") + _string("trailers"),
+    ]
+    block += [b"\0" + _string(name.lower()) + _string(value) for name, value in metadata]
+    return b"".join(block)
+
+
+def _integer(value: int, bits: int = 4) -> bytes:
+    """Return an integer with a prefix of ``bits`` bits, the bits before it zero."""
+    most = (1 << bits) - 1
+    if value < most:
+        return bytes((value,))
+    encoded = bytearray((most,))
+    value -= most
+    while value >= 128:
+        encoded.append(value & 127 | 128)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def _string(text: str) -> bytes:
+    encoded = text.encode()
+    return _integer(len(encoded), 7) + encoded
+
+
+class BlockReader:
+    """Tells what received header blocks say about the end of a call."""
+
+    __slots__ = ("_decoder", "_known")
+
+    def __init__(self) -> None:
+        self._decoder = Decoder()
+        self._decoder.max_allowed_table_size = 0
+        self._decoder.header_table_size = 0
+        self._known: dict[bytes, str | None] = {}
+
+    def status(self, block: bytes) -> str | None:
+        """
+        Return the error a block reports, ``""`` for success, ``None`` if it says neither.
+
+        Raises:
+            ProtocolError: It cannot be decoded.
+        """
+        try:
+            return self._known[block]
+        except KeyError:
+            status = self._decoded(block)
+        if len(self._known) < _MOST_BLOCKS:
+            self._known[block] = status
+        return status
+
+    def _decoded(self, block: bytes) -> str | None:
+        try:
+            headers = {str(name): str(value) for name, value in self._decoder.decode(block)}
+        except HPACKError as error:
+            raise ProtocolError(f"headers cannot be decoded: {error}") from error
+        code = headers.get("grpc-status")
+        if code is None:
+            http = headers.get(":status", "200")
+            return None if http == "200" else f"HTTP status {http}"
+        if code == "0":
+            return ""
+        return unquote(headers.get("grpc-message", "")) or f"gRPC status {code}"
