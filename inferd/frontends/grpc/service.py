@@ -58,7 +58,7 @@ class InferenceService(pb.GrpcInferenceServiceBase):
 
     def _start(self, message: RequestMessage) -> Started | None:
         received_ns = time.monotonic_ns()
-        request = to_request(message)
+        request = CHOSEN.to_request(message)
         request.received_ns = received_ns
         try:
             return self._dataplane.start(request)
