@@ -240,6 +240,40 @@ class TestInfer:
         assert output.array().tolist() == [[b"3.000000:1:dog", b"2.000000:2:owl"]]
 
 
+class TestStart:
+    """Inference whose answer is a future."""
+
+    async def test_the_future_gets_the_answer(self, plane):
+        """As if it had been awaited."""
+        _, pending = plane.start(ask(1, 2, 3, id="r"))
+
+        response = await pending.future
+        assert (response.model_version, response.id) == ("2", "r")
+
+    async def test_a_request_that_does_not_fit_is_refused(self, plane):
+        """Before it is queued."""
+        with pytest.raises(InvalidRequest, match="unexpected shape"):
+            plane.start(ask(1, 2))
+        with pytest.raises(NotFound):
+            plane.start(ask(1, 2, 3, model_version="7"))
+
+    async def test_what_has_work_after_the_answer_must_be_awaited(self, plane):
+        """Classification, for one."""
+        assert plane.start(ask(1, 3, 2, outputs=[RequestedOutput("OUTPUT0")])) is not None
+        outputs = [RequestedOutput("OUTPUT0", classification=2)]
+        assert plane.start(ask(1, 3, 2, outputs=outputs)) is None
+
+    async def test_a_request_may_be_taken_back(self, plane):
+        """Then it is never executed."""
+        scheduler, pending = plane.start(ask(1, 2, 3))
+        scheduler.take_back(pending)
+
+        assert pending.future.cancelled()
+        assert scheduler.inflight == 0
+        statistics = plane.model_statistics("m", "2")[0]
+        assert statistics.execution_count == 0
+
+
 class TestStream:
     """Replies one by one."""
 

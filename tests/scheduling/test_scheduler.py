@@ -114,6 +114,24 @@ async def test_a_request_cancelled_in_the_queue_is_not_executed(rigs):
     assert rig.statistics.pending == 0
 
 
+async def test_a_request_taken_back_is_counted_as_cancelled(rigs):
+    """Queued or executing, the others are answered."""
+    rig = rigs()
+    rig.instance.hold()
+    executing = rig.scheduler.submit(rig.make.request(0))
+    await rig.started()
+    queued, kept = (rig.scheduler.submit(rig.make.request(value)) for value in (1, 2))
+    rig.scheduler.take_back(queued)
+    rig.scheduler.take_back(executing)
+    rig.instance.open()
+
+    await kept.future
+    assert queued.future.cancelled()
+    assert executing.future.cancelled()
+    assert rig.instance.sizes == [1, 1]
+    assert rig.statistics.pending == 0
+
+
 async def test_a_request_cancelled_during_execution_leaves_its_batch_alone(rigs):
     """Its answer is dropped, the others arrive."""
     rig = rigs()
