@@ -21,6 +21,7 @@ from inferd.frontends.grpc.errors import SHUTTING_DOWN
 from inferd.frontends.grpc.native_call import NativeCall
 from inferd.frontends.grpc.serving import Outcome, failure, http_refusal
 from inferd.frontends.grpc.transport import Hosting
+from inferd.listening.writing import write_all
 from inferd.protocol.infer_protobuf import RequestMessage
 from inferd.protocol.messages import InferResponse
 from inferd.protocol.wire import Buffer
@@ -304,11 +305,11 @@ class NativeConnection(asyncio.Protocol):
                 pieces = kernel.data_to_send()
                 if not pieces:
                     break
-                self._transport.writelines(pieces)
+                write_all(self._transport, pieces)
             self._act(kernel.closed_while_sending())
         except _http2.ProtocolError:
             log.debug("HTTP/2 protocol error", exc_info=True)
-            self._transport.writelines(kernel.data_to_send())
+            write_all(self._transport, kernel.data_to_send())
         if self._waiting:
             self._wake()
         if self._flushed is not None and not kernel.unanswered:

@@ -16,6 +16,7 @@ from inferd.frontends.http.fastlane.application import ApplicationHandler, Share
 from inferd.frontends.http.fastlane.framing import Event, Framer, Inference, Passage, Refusal
 from inferd.frontends.http.fastlane.lane import Lane
 from inferd.frontends.http.fastlane.replies import Reply
+from inferd.listening.writing import write_all
 from inferd.protocol.tensors import Buffer
 
 MAX_PIPELINED: Final = 32
@@ -273,7 +274,7 @@ class Connection(asyncio.Protocol):
         elif sum(map(len, pieces)) <= _JOIN_BYTES:
             self._transport.write(b"".join(pieces))
         else:
-            self._transport.writelines(pieces)
+            write_all(self._transport, pieces)
 
     def _pass(self, event: Passage) -> None:
         assert self._transport is not None
