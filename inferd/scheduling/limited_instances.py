@@ -14,6 +14,7 @@ from inferd.errors import LoadFailed
 from inferd.scheduling.inline import InlinePolicy
 from inferd.scheduling.instances import InstancePool, Seat
 from inferd.scheduling.rate_limiter import Claim, Limit, RateLimiter, objection
+from inferd.scheduling.statistics import ModelStatistics
 
 
 class SharedResources:
@@ -116,6 +117,7 @@ class LimitedPool(InstancePool):
 
     Args:
         instances: The instances; closed by :meth:`close`.
+        statistics: Where executions are counted.
         name: Name prefix of their threads.
         permits: What they need.
         wake: Called when a seat that waited for resources can be taken.
@@ -127,13 +129,14 @@ class LimitedPool(InstancePool):
     def __init__(
         self,
         instances: Sequence[Instance],
+        statistics: ModelStatistics,
         *,
         name: str,
         permits: Permits,
         wake: Callable[[], None],
         inline: InlinePolicy | None = None,
     ) -> None:
-        super().__init__(instances, name=name, inline=inline)
+        super().__init__(instances, statistics, name=name, inline=inline)
         self._permits = permits
         self._shared = permits.shared
         alike: dict[frozenset[object], list[Seat]] = {}
@@ -203,6 +206,7 @@ class LimitedPool(InstancePool):
 
 def make_pool(
     instances: Sequence[Instance],
+    statistics: ModelStatistics,
     *,
     name: str,
     permits: Permits | None,
@@ -211,5 +215,5 @@ def make_pool(
 ) -> InstancePool:
     """Return the instances of a version, limited only where they need resources."""
     if permits is None:
-        return InstancePool(instances, name=name, inline=inline)
-    return LimitedPool(instances, name=name, permits=permits, wake=wake, inline=inline)
+        return InstancePool(instances, statistics, name=name, inline=inline)
+    return LimitedPool(instances, statistics, name=name, permits=permits, wake=wake, inline=inline)

@@ -20,7 +20,6 @@ from inferd.scheduling.batcher import Batcher, CloseReason, Dispatch, WaitUntil
 from inferd.scheduling.decoupled import Sender, execute_decoupled
 from inferd.scheduling.estimate import ExecutionEstimate
 from inferd.scheduling.execution import Answer, Execution, execute
-from inferd.scheduling.history import BatchHistory
 from inferd.scheduling.inline import InlinePolicy
 from inferd.scheduling.instances import Seat
 from inferd.scheduling.limited_instances import Permits, make_pool
@@ -82,10 +81,9 @@ class Scheduler:
         self._assembler = assembler
         self._statistics = statistics
         self._pool = make_pool(
-            instances, name=name, permits=permits, wake=self._pump, inline=inline
+            instances, statistics, name=name, permits=permits, wake=self._pump, inline=inline
         )
         self._streams = OpenStreams(statistics, self._note_idle) if decoupled else None
-        self._history = BatchHistory(statistics.batch_closes)
         self._pumping = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns = 0
@@ -112,7 +110,7 @@ class Scheduler:
             levels=self._batcher.levels(now_ns),
             instances=[InstanceState(seat.busy) for seat in self._pool.seats],
             inline=self.runs_inline,
-            batches=self._history.snapshot(now_ns, time.time_ns()),
+            batches=self._pool.history.snapshot(now_ns, time.time_ns()),
         )
 
     async def infer(self, request: InferRequest) -> InferResponse:
@@ -303,10 +301,13 @@ class Scheduler:
         if self._pool.inline.inline:
             self._finish(seat, batch, reason, execute(seat.instance, self._assembler, requests))
             return
-        self._history.begin(seat.index, reason, _rows(batch), len(batch), time.monotonic_ns())
-        seat.thread.run(
+        self._pool.run(
+            seat,
             partial(execute, seat.instance, self._assembler, requests),
             partial(self._finish_and_pump, seat, batch, reason),
+            reason,
+            size=_rows(batch),
+            requests=len(batch),
         )
 
     def _start_streams(
@@ -316,10 +317,13 @@ class Scheduler:
         assert self._streams is not None
         respond, completions = self._assembler.respond, self._pool.completions
         senders = [self._streams.sender(pending, respond, completions) for pending in batch]
-        self._history.begin(seat.index, reason, _rows(batch), len(batch), time.monotonic_ns())
-        seat.thread.run(
+        self._pool.run(
+            seat,
             partial(execute_decoupled, seat.instance, self._assembler, requests, senders),
             partial(self._finish_streams, senders, seat, batch, reason),
+            reason,
+            size=_rows(batch),
+            requests=len(batch),
         )
 
     def _finish_streams(
@@ -343,22 +347,12 @@ class Scheduler:
     def _finish(
         self, seat: Seat, batch: list[Pending], reason: CloseReason, done: Execution
     ) -> None:
-        self._pool.give_back(seat)
-        infer_ns = done.executed_ns - done.gathered_ns
-        self._pool.inline.observe(infer_ns)
+        size = done.size or _rows(batch)
+        self._pool.finish(seat, batch, done, reason, size=size, rows=size, failed=done.failed)
         if self._estimate is not None:
             self._estimate.observe(done.end_ns - done.start_ns)
-        if done.size:
-            self._statistics.record_execution(
-                done.size,
-                done.gathered_ns - done.start_ns,
-                infer_ns,
-                done.end_ns - done.executed_ns,
-            )
         if done.rescheduled:
             refuse_rescheduled(batch, done)
-        size = done.size or _rows(batch)
-        self._history.end(seat.index, reason, size, batch, done.failed, done)
         if self._streams is None:
             for pending, answer in zip(batch, done.answers, strict=True):
                 self._conclude(pending, answer, done)

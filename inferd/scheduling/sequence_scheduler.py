@@ -20,7 +20,7 @@ from inferd.scheduling.deadline_watch import DeadlineWatch
 from inferd.scheduling.decoupled import NOBODY, ExecutionSender, execute_decoupled
 from inferd.scheduling.estimate import ExecutionEstimate
 from inferd.scheduling.execution import Execution, execute
-from inferd.scheduling.history import BatchHistory, count_failed
+from inferd.scheduling.history import count_failed
 from inferd.scheduling.inline import InlinePolicy
 from inferd.scheduling.instances import Seat
 from inferd.scheduling.limited_instances import Permits, make_pool
@@ -75,10 +75,9 @@ class SequenceScheduler:
         self._statistics = statistics
         self._name = name
         self._pool = make_pool(
-            instances, name=name, permits=permits, wake=self._pump, inline=inline
+            instances, statistics, name=name, permits=permits, wake=self._pump, inline=inline
         )
         self._streams = OpenStreams(statistics, self._note_idle) if decoupled else None
-        self._history = BatchHistory(statistics.batch_closes)
         self._pumping = False
         self._pump_timer: asyncio.TimerHandle | None = None
         self._expiry_timer: asyncio.TimerHandle | None = None
@@ -117,7 +116,7 @@ class SequenceScheduler:
                 for seat, used in zip(self._pool.seats, table.lanes_used, strict=True)
             ],
             inline=self.runs_inline,
-            batches=self._history.snapshot(now_ns, time.time_ns()),
+            batches=self._pool.history.snapshot(now_ns, time.time_ns()),
             sequences=Sequences(len(table), table.backlog),
         )
 
@@ -294,7 +293,7 @@ class SequenceScheduler:
         return None
 
     def _start(self, seat: Seat, decision: Execute[Step]) -> None:
-        rows, reason = decision.rows, decision.reason
+        rows = decision.rows
         ready = sum(row.ready for row in rows)
         for row in rows:
             row.entry.queued = False
@@ -305,20 +304,14 @@ class SequenceScheduler:
         bound = self._assembler.bind(rows)
         if self._streams is not None:
             senders = [self._sender(row) for row in rows]
-            self._history.begin(seat.index, reason, len(rows), ready, time.monotonic_ns())
-            seat.thread.run(
-                partial(execute_decoupled, seat.instance, bound, bound.requests, senders),
-                partial(self._finish_and_pump, seat, decision),
-            )
-            return
-        if self._pool.inline.inline:
+            work = partial(execute_decoupled, seat.instance, bound, bound.requests, senders)
+        elif self._pool.inline.inline:
             self._finish(seat, decision, execute(seat.instance, bound, bound.requests))
             return
-        self._history.begin(seat.index, reason, len(rows), ready, time.monotonic_ns())
-        seat.thread.run(
-            partial(execute, seat.instance, bound, bound.requests),
-            partial(self._finish_and_pump, seat, decision),
-        )
+        else:
+            work = partial(execute, seat.instance, bound, bound.requests)
+        deliver = partial(self._finish_and_pump, seat, decision)
+        self._pool.run(seat, work, deliver, decision.reason, size=len(rows), requests=ready)
 
     def _sender(self, row: Row[Step]) -> ExecutionSender:
         step = row.entry
@@ -338,19 +331,9 @@ class SequenceScheduler:
 
     def _finish(self, seat: Seat, decision: Execute[Step], done: Execution) -> None:
         rows = decision.rows
-        self._pool.give_back(seat)
-        infer_ns = done.executed_ns - done.gathered_ns
-        self._pool.inline.observe(infer_ns)
+        self._give_back(seat, decision, done)
         if self._deadlines is not None:
             self._estimate.observe(done.end_ns - done.start_ns)
-        if done.size:
-            self._statistics.record_execution(
-                sum(row.ready for row in rows),
-                done.gathered_ns - done.start_ns,
-                infer_ns,
-                done.end_ns - done.executed_ns,
-            )
-        self._remember(seat, decision, done)
         again = self._rescheduled(rows, done) if done.rescheduled else ()
         for index, row in enumerate(rows):
             if not row.ready or index in again:
@@ -383,8 +366,8 @@ class SequenceScheduler:
         if self._deadlines is not None and step.request.deadline_ns:
             self._deadlines.add(step, step.request.deadline_ns)
 
-    def _remember(self, seat: Seat, decision: Execute[Step], done: Execution) -> None:
-        """Note what came of a batch; rows that only fill a slot are part of its size."""
+    def _give_back(self, seat: Seat, decision: Execute[Step], done: Execution) -> None:
+        """Note what came of a batch; rows that only fill a slot are part of its size alone."""
         rows = decision.rows
         batch = [row.entry for row in rows if row.ready]
         if self._streams is not None:
@@ -393,7 +376,9 @@ class SequenceScheduler:
             failed = count_failed(
                 answer for row, answer in zip(rows, done.answers, strict=True) if row.ready
             )
-        self._history.end(seat.index, decision.reason, len(rows), batch, failed, done)
+        self._pool.finish(
+            seat, batch, done, decision.reason, size=len(rows), rows=len(batch), failed=failed
+        )
 
     def _note_idle(self) -> None:
         if not self.inflight:

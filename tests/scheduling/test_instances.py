@@ -8,6 +8,7 @@ import pytest
 from inferd.backend import Instance
 from inferd.scheduling.execution import Execution
 from inferd.scheduling.instances import InstancePool
+from inferd.scheduling.statistics import ModelStatistics
 
 
 class Closing(Instance):
@@ -28,7 +29,7 @@ class Closing(Instance):
 @pytest.fixture
 async def pool():
     """A pool of two instances."""
-    pool = InstancePool([Closing(), Closing()], name="m")
+    pool = InstancePool([Closing(), Closing()], ModelStatistics(), name="m")
     yield pool
     await pool.close()
 
@@ -70,7 +71,7 @@ async def test_an_instance_given_back_is_taken_again(pool):
 async def test_closing_closes_every_instance_once():
     """Nothing of a version stays."""
     instances = [Closing(), Closing()]
-    await InstancePool(instances, name="m").close()
+    await InstancePool(instances, ModelStatistics(), name="m").close()
 
     assert [one.closed for one in instances] == [1, 1]
 
@@ -92,7 +93,7 @@ async def test_threads_end_before_their_instances_do():
         def __del__(self):
             threading.Event().wait(0.2)
 
-    pool = InstancePool([Watching()], name="slow")
+    pool = InstancePool([Watching()], ModelStatistics(), name="slow")
     delivered = asyncio.get_running_loop().create_future()
     pool.seats[0].thread.run(Work(), delivered.set_result)
     await delivered

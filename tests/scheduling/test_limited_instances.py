@@ -371,8 +371,8 @@ def test_what_cannot_be_had_is_refused_with_the_model_named():
 async def test_only_versions_that_need_something_are_limited(make, shared):
     """The others have the pool that asks nobody."""
     permits = shared.declare([Claim({R: 1})], "m")
-    plain = make_pool([make.instance()], name="m", permits=None, wake=list)
-    limited = make_pool([make.instance()], name="m", permits=permits, wake=list)
+    plain = make_pool([make.instance()], ModelStatistics(), name="m", permits=None, wake=list)
+    limited = make_pool([make.instance()], ModelStatistics(), name="m", permits=permits, wake=list)
 
     assert type(plain) is InstancePool
     assert type(limited) is LimitedPool
