@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-PROJECTS := pyproject.toml kernels/pyproject.toml kernels/setup.py $(wildcard kernels/inferd_kernels/wire/*.pyx) \
+PROJECTS := pyproject.toml kernels/pyproject.toml kernels/setup.py $(wildcard kernels/inferd_kernels/wire/*.p[yx]*) \
   plugins/inferd-backend-onnx/pyproject.toml
 CHECKERS := 'ruff>=0.8' 'mypy>=1.14' 'import-linter>=2.1'
 

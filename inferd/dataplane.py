@@ -227,8 +227,8 @@ class DataPlane:
             awaited by :meth:`infer`. Raises as that does.
         """
         loaded = self._registry.lookup(request.model_name, request.model_version)
-        scheduler = loaded.scheduler
-        if type(scheduler) is not Scheduler or loaded.decoupled:
+        scheduler = loaded.direct
+        if scheduler is None:
             return None
         for output in request.outputs:
             if output.classification:

@@ -16,6 +16,7 @@ from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.signature import Signature
 from inferd.scheduling.holds import Holds
 from inferd.scheduling.replies import ReplySource
+from inferd.scheduling.scheduler import Scheduler
 from inferd.scheduling.snapshot import SchedulerSnapshot
 from inferd.scheduling.statistics import ModelStatistics
 
@@ -69,6 +70,8 @@ class LoadedVersion:
         timeout_is_deadline: Whether a request's ``timeout`` is its deadline, too.
         holds: Who needs it a while longer: requests of ensembles.
         decoupled: Whether its requests have any number of responses.
+        direct: The scheduler, if a request may be left with it and its future called back on;
+            ``None`` if requests have to be awaited.
         generation: Which load it is of; no two of a process are the same.
     """
 
@@ -83,6 +86,7 @@ class LoadedVersion:
     timeout_is_deadline: bool = False
     holds: Holds = field(default_factory=Holds)
     decoupled: bool = False
+    direct: Scheduler | None = None
     generation: int = field(default_factory=_GENERATIONS.__next__)
 
     async def close(self) -> None:

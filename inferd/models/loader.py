@@ -320,8 +320,16 @@ def activate(built: Built, find: FindLoaded) -> LoadedVersion:
         labels=built.labels,
         model=built.model,
         decoupled=is_decoupled(config),
+        direct=_direct(scheduler, config),
         timeout_is_deadline=deadlines.timeout_is_deadline(config),
     )
+
+
+def _direct(scheduler: Scheduling, config: ModelConfig) -> Scheduler | None:
+    """Return the scheduler if its requests end with their futures and nothing else."""
+    if isinstance(scheduler, Scheduler) and not is_decoupled(config):
+        return scheduler
+    return None
 
 
 def _scheduler(

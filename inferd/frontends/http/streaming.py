@@ -8,7 +8,6 @@ answers with one document. Tensors are in the JSON.
 
 import asyncio
 import time
-from collections.abc import Mapping
 from typing import Final
 
 import orjson
@@ -94,16 +93,9 @@ async def _next(replies: ReplySource, deadline_ns: int) -> Reply:
 
 
 def _start(reply: Reply, content_type: str) -> web.StreamResponse:
-    failed = isinstance(reply.answer, InferdError)
     status = status_of(reply.answer) if isinstance(reply.answer, InferdError) else 200
-    response = web.StreamResponse(status=status, headers=_headers(content_type))
-    if failed and reply.final:
-        response.force_close()
-    return response
-
-
-def _headers(content_type: str) -> Mapping[str, str]:
-    return {"Content-Type": f"{content_type}; charset=utf-8", "Cache-Control": "no-cache"}
+    headers = {"Content-Type": f"{content_type}; charset=utf-8", "Cache-Control": "no-cache"}
+    return web.StreamResponse(status=status, headers=headers)
 
 
 async def _document(reply: Reply) -> bytes | None:

@@ -18,7 +18,7 @@ from inferd.protocol import binary_extension
 MAX_LANE_HEAD: Final = 8190
 """Longer heads go to the application, which has limits for each line (bytes)."""
 
-_JSON_LENGTH: Final = binary_extension.HEADER.lower().encode()
+_JSON_LENGTH: Final = binary_extension.HEADER.lower()
 _NOT_IN_LANE: Final = frozenset((b"expect", b"content-encoding", b"upgrade", b"trailer"))
 
 
@@ -129,17 +129,17 @@ def _inference(fields: _Fields, first: dict[bytes, bytes], length: int) -> Infer
     route = resolve(fields.target.decode())
     if route is None or route.endpoint != "infer":
         return None
-    text = {name: value.decode("latin-1") for name, value in first.items()}
-    connection = text.get(b"connection", "keep-alive").strip().lower()
+    text = {name.decode("latin-1"): value.decode("latin-1") for name, value in first.items()}
+    connection = text.get("connection", "keep-alive").strip().lower()
     names = [name for name, _ in fields.headers]
     if names.count(b"host") != 1 or names.count(b"connection") > 1:
         return None  # the application knows what to say
     if connection not in ("keep-alive", "close"):
         return None
-    if streaming.wanted(text.get(b"accept")) is not None:
+    if streaming.wanted(text.get("accept")) is not None:
         return None
     try:
-        timeout_ms = deadlines.timeout_ms(_Names(text))
+        timeout_ms = deadlines.timeout_ms(text)
     except InvalidRequest:
         return None
     json_length = text.get(_JSON_LENGTH)
@@ -147,7 +147,7 @@ def _inference(fields: _Fields, first: dict[bytes, bytes], length: int) -> Infer
         route,
         json_length,
         timeout_ms,
-        compression.choose(text.get(b"accept-encoding")),
+        compression.choose(text.get("accept-encoding")),
         connection == "keep-alive",
         _json_size(json_length, length) <= bodies.INLINE_SIZE,
     )
@@ -158,13 +158,3 @@ def _json_size(header: str | None, length: int) -> int:
     if header is None or not (header.isascii() and header.isdigit() and len(header) < 20):
         return length
     return min(int(header), length)
-
-
-class _Names(dict[str, str]):
-    """Headers by name in any case."""
-
-    def __init__(self, headers: dict[bytes, str]) -> None:
-        super().__init__((name.decode("latin-1"), value) for name, value in headers.items())
-
-    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
-        return super().get(name.lower(), default)
