@@ -95,7 +95,10 @@ class EnsembleExecution:
             if group is not None:
                 for other in ready[1:]:
                     group.create_task(self._follow(other, group))
-            ready = await self._execute(ready[0])
+            try:
+                ready = await self._execute(ready[0])
+            except InferdError as error:
+                raise _of_step(ready[0], error) from error
 
     async def _execute(self, step: Step) -> list[Step]:
         index, in_steps = step.index, self._in_steps
@@ -131,6 +134,11 @@ class EnsembleExecution:
         )
         signature.check(request)
         return request
+
+
+def _of_step(step: Step, error: InferdError) -> InferdError:
+    """Return the error with the step named behind what clients look for in its text."""
+    return type(error)(f"{error.message} (step '{step.model_name}')")
 
 
 class _Level(EnsembleExecution):
@@ -233,7 +241,7 @@ class StreamedExecution:
                 if isinstance(answer, InferdError):
                     if before is not None:
                         await asyncio.wait([before])
-                    raise answer
+                    raise _of_step(step, answer)
                 if answer is None or not answer.outputs:
                     room.release()
                     continue

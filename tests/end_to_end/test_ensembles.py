@@ -217,6 +217,7 @@ class TestBothProtocols:
 
         assert status == {"http": "500", "grpc": "StatusCode.INTERNAL"}[protocol]
         assert text.startswith("in ensemble 'words', ")
+        assert text.endswith(" (step 'simple_string')")
 
     def test_a_sequence_passes_through(self, seen, protocol):
         """Its id, start and end reach the step."""

@@ -141,7 +141,7 @@ async def test_a_client_that_takes_nothing_stops_the_step():
 
 
 async def test_an_error_of_the_decoupled_step_comes_after_its_responses():
-    """It names the ensemble and keeps its class; nothing after it is taken."""
+    """It names the ensemble and the step, and keeps its class; nothing after it is taken."""
     rig = Rig()
     (go_on,) = rig.models["b"].hold(1)
     replies, source = await rig.asked()
@@ -152,7 +152,7 @@ async def test_an_error_of_the_decoupled_step_comes_after_its_responses():
 
     assert values == [2, 3]
     assert type(error) is BackendError
-    assert error.message == "in ensemble 'e', out of memory"
+    assert error.message == "in ensemble 'e', out of memory (step 'd')"
     assert source.taken == 3
     await turn()
     assert rig.at_rest()
@@ -165,7 +165,7 @@ async def test_an_error_that_was_not_the_steps_last_word_ends_the_request():
     replies, source = await rig.asked()
     source.put(Reply(BackendError("no"), final=False))
 
-    assert (await collect(replies))[1].message == "in ensemble 'e', no"
+    assert (await collect(replies))[1].message == "in ensemble 'e', no (step 'd')"
     await turn()
     assert source.closed == 1
 
@@ -179,7 +179,7 @@ async def test_an_error_behind_the_decoupled_step_cancels_the_rest():
     source.put(1, 3, 2)
     values, error = await collect(replies)
 
-    assert (values, error.message) == ([], "in ensemble 'e', no")
+    assert (values, error.message) == ([], "in ensemble 'e', no (step 'b')")
     assert rig.models["b"].cancelled == 2
     await turn()
     assert rig.at_rest()
@@ -196,7 +196,7 @@ async def test_an_error_behind_does_not_take_back_what_was_emitted():
     source.put(2)
 
     values, error = await collect(replies)
-    assert (values, error.message) == ([2], "in ensemble 'e', no")
+    assert (values, error.message) == ([2], "in ensemble 'e', no (step 'b')")
 
 
 async def test_a_failing_branch_beside_the_decoupled_step_closes_it():
@@ -209,7 +209,7 @@ async def test_a_failing_branch_beside_the_decoupled_step_closes_it():
         )
         rig = Rig(steps[::order])
         rig.models["a"].errors[1] = BackendError("no")
-        assert (await collect(rig.ask()))[1].message == "in ensemble 'e', no"
+        assert (await collect(rig.ask()))[1].message == "in ensemble 'e', no (step 'a')"
         await turn()
         assert rig.at_rest()
 

@@ -216,13 +216,13 @@ class TestNested:
         assert (outer.statistics.success.count, inner.statistics.success.count) == (1, 2)
 
     async def test_an_error_inside_names_both(self):
-        """From the outside in."""
+        """From the outside in, and the steps from the inside out."""
         outer, inner = self.rigs()
         outer.models["d"].script = lambda _: [1, END]
         inner.models["d"].script = lambda _: [BackendError("no")]
         _, error = await collect(outer.ask())
 
-        assert error.message == "in ensemble 'e', in ensemble 'inner', no"
+        assert error.message == "in ensemble 'e', in ensemble 'inner', no (step 'd') (step 'n')"
         await turn()
         assert outer.at_rest()
         assert inner.at_rest()

@@ -152,13 +152,14 @@ async def test_steps_get_what_the_request_says():
 
 
 @pytest.mark.parametrize("steps", [CHAIN, DIAMOND])
-async def test_an_error_keeps_its_class_and_names_the_ensemble(steps):
+async def test_an_error_keeps_its_class_and_names_the_ensemble_and_the_step(steps):
     """Clients see the status the step's model would have given."""
     rig = Rig(steps)
     for error in (BackendError("out of memory"), QueueFull("full")):
         rig.models["b"].error = error
-        with pytest.raises(type(error), match=f"^in ensemble 'e', {error.message}$"):
+        with pytest.raises(type(error)) as raised:
             await rig.ask()
+        assert str(raised.value) == f"in ensemble 'e', {error.message} (step 'b')"
 
     assert rig.statistics.failures["BACKEND"] == 1
     assert rig.statistics.failures["REJECTED"] == 1
