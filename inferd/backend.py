@@ -165,7 +165,9 @@ class Batch:
             ``reshape`` is applied); dimension 0 is the batch when the model batches.
             ``BYTES`` is an object array of :class:`bytes`, ``BF16`` an array of ``uint16``.
             An array may be read-only. One that is writeable is lent for the call only;
-            a read-only one may be returned as an output.
+            a read-only one may be returned as an output. A state with
+            ``use_same_buffer_for_input_output`` is writeable: the next one may be written over
+            it and returned.
         output_names: The outputs to return, in this order.
         size: Rows in the batch; 1 for a model that does not batch.
         requests: The requests in row order; ``requests[i].batch_size`` rows each. Nobody

@@ -68,9 +68,9 @@ class SequenceAssembler:
                 f"model '{self.model_name}' sent state {sorted(given)} without "
                 f"{sorted(kept - given)}"
             )
-        part = self.states.parts(outputs, 1)[0] if given else None
         hidden = given.difference(self.assembler.output_names)
         shown = {name: array for name, array in outputs.items() if name not in hidden}
+        part = self.states.parts(outputs, 1, shown.values())[0] if given else None
         response = self.assembler.respond(request, shown, parameters)
         if part is not None:
             self.keep(sequence, part)
@@ -129,9 +129,11 @@ class RowAssembler:
             raise BackendError(
                 f"model '{model.model_name}' returned {len(outputs)} outputs, expected {len(names)}"
             )
-        parts = model.states.parts(dict(zip(names, outputs, strict=True)), len(self._rows))
+        shown = outputs[: len(self._names)]
+        named = dict(zip(names, outputs, strict=True))
+        parts = model.states.parts(named, len(self._rows), shown)
         batch.output_names = self._names
-        answers = model.assembler.scatter(batch, outputs[: len(self._names)])
+        answers = model.assembler.scatter(batch, shown)
         for row, part, answer in zip(self._rows, parts, answers, strict=True):
             if row.ready and part and not isinstance(answer, InferdError):
                 model.keep(row.sequence, part)

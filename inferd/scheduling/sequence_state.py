@@ -6,7 +6,7 @@ declares the output too.
 """
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,9 @@ class StateSpec:
         dims: The dimensions without the batch dimension; -1 is variable.
         initial: The value at START, read-only, of shape ``[1, *dims]`` for a model that
             batches and ``dims`` otherwise.
+        in_place: Whether a backend may write the next state over the one it is given
+            (``use_same_buffer_for_input_output``). What it has written stays, whether or not
+            it fails afterwards.
     """
 
     input_name: str
@@ -44,6 +47,7 @@ class StateSpec:
     datatype: str
     dims: tuple[int, ...]
     initial: Array
+    in_place: bool = False
 
 
 class SequenceStates:
@@ -93,26 +97,38 @@ class SequenceStates:
                 BY_CONFIG[state.data_type].name,
                 tuple(state.dims),
                 _initial(state, batches, read, f"state '{state.input_name}' of {model_name}"),
+                state.use_same_buffer_for_input_output,
             )
             for state in config.state
         ]
         return cls(model_name, specs, batches=batches)
 
     def arrays(self, rows: Sequence[Row[E]]) -> dict[str, Array]:
-        """Return state input name -> what the rows' sequences are at; read-only if not copied."""
+        """
+        Return state input name -> what the rows' sequences are at.
+
+        The array of a single row is the sequence's own: read-only, unless it may be written
+        in place. That of several rows is a copy.
+        """
         gathered: dict[str, Array] = {}
         for spec in self.specs:
             parts = [row.sequence.states.get(spec.input_name, spec.initial) for row in rows]
-            gathered[spec.input_name] = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            array = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            if spec.in_place and not array.flags.writeable:
+                array = array.copy()
+            gathered[spec.input_name] = array
         return gathered
 
-    def parts(self, outputs: Mapping[str, Array], rows: int) -> list[dict[str, Array]]:
+    def parts(
+        self, outputs: Mapping[str, Array], rows: int, shown: Collection[Array]
+    ) -> list[dict[str, Array]]:
         """
         Return for each row what its sequence keeps: state input name -> value.
 
         Args:
             outputs: State output name -> the tensor the backend returned.
             rows: How many rows were executed.
+            shown: The tensors that are on their way to clients, and must stay as they are.
 
         Raises:
             BackendError: A tensor is not what the config declares.
@@ -123,7 +139,10 @@ class SequenceStates:
             for index, part in enumerate(parts):
                 # A view on a whole batch would keep the other rows alive with it.
                 row = array.view() if rows == 1 else array[index : index + 1].copy()
-                row.flags.writeable = False
+                if not spec.in_place:
+                    row.flags.writeable = False
+                elif any(np.may_share_memory(row, other) for other in shown):
+                    row = row.copy()
                 part[spec.input_name] = row
         return parts
 

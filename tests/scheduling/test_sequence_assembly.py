@@ -28,7 +28,7 @@ class Step:
         self.request = request
 
 
-def assembler(make, output="STATE"):
+def assembler(make, output="STATE", *, in_place=False):
     """Return the assembler of a model with input X, output Y, a control and a state."""
     config = ModelSequenceBatching(
         control_input=[
@@ -38,7 +38,11 @@ def assembler(make, output="STATE"):
         ],
         state=[
             ModelSequenceBatchingState(
-                input_name="OLD", output_name=output, data_type=DataType.TYPE_INT32, dims=[2]
+                input_name="OLD",
+                output_name=output,
+                data_type=DataType.TYPE_INT32,
+                dims=[2],
+                use_same_buffer_for_input_output=in_place,
             )
         ],
     )
@@ -124,3 +128,21 @@ def test_a_backend_that_forgets_a_state_is_told(make):
 
     with pytest.raises(BackendError, match="model 'm' returned 1 outputs, expected 2"):
         bound.scatter(batch, [column(1)])
+
+
+@pytest.mark.parametrize("output", ["STATE", "Y"])
+def test_a_state_written_in_place_leaves_the_answer_before_alone(make, output):
+    """Though the backend returned the state's own memory as an output, too."""
+    model = assembler(make, output, in_place=True)
+    (given,) = rows(make, 5)
+    tensors = []
+    for _ in range(2):
+        bound = model.bind([given])
+        batch = bound.gather(bound.requests)
+        state = batch.inputs["OLD"]
+        state += 1
+        (answer,) = bound.scatter(batch, [state for _ in batch.output_names])
+        tensors.append(answer.outputs[0])
+
+    assert [tensor.array().tolist() for tensor in tensors] == [[[1, 1]], [[2, 2]]]
+    assert given.sequence.states["OLD"].tolist() == [[2, 2]]
