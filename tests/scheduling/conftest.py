@@ -16,6 +16,7 @@ from inferd.scheduling.scheduler import Scheduler
 from inferd.scheduling.statistics import ModelStatistics
 from tests.scheduling.decoupled_rig import _decoupled  # noqa: F401 - a fixture
 from tests.scheduling.iterating import LANES, make_scheduler
+from tests.scheduling.replying import _threads  # noqa: F401 - a fixture
 from tests.scheduling.sequence_rig import _ask, _build  # noqa: F401 - fixtures
 
 
