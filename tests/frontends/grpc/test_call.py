@@ -6,6 +6,8 @@ import zlib
 import pytest
 from grpclib.const import Status
 
+from tests.frontends.grpc.raw_client import STREAM, status_of
+
 LIMIT = 1000
 
 
@@ -26,11 +28,6 @@ def big_message(client):
         return message
 
     return make
-
-
-def status_of(trailers):
-    """Return status and message of trailers."""
-    return Status(int(trailers["grpc-status"])), trailers.get("grpc-message", "")
 
 
 async def post(raw, body, *, encoding=None, size=None):
@@ -94,7 +91,7 @@ async def test_a_call_without_a_message_is_refused(raw, prefix):
 
 async def test_a_stream_cut_inside_a_prefix_is_refused(raw):
     """A stream ends between messages or not at all."""
-    stream_id = raw.open("/inference.GRPCInferenceService/ModelStreamInfer")
+    stream_id = raw.open(STREAM)
     raw.h2.send_data(stream_id, b"\0\0", end_stream=True)
     await raw.send()
     assert status_of(await raw.outcome(stream_id))[0] is Status.INVALID_ARGUMENT

@@ -4,10 +4,7 @@ import pytest
 from grpclib.const import Status
 from h2.errors import ErrorCodes
 
-
-def framed(body):
-    """Put gRPC's prefix before a message."""
-    return b"\0" + len(body).to_bytes(4, "big") + body
+from tests.frontends.grpc.raw_client import framed, status_of
 
 
 async def unary(raw, stream_id, body):
@@ -15,11 +12,6 @@ async def unary(raw, stream_id, body):
     raw.h2.send_data(stream_id, framed(body), end_stream=True)
     await raw.send()
     return await raw.outcome(stream_id)
-
-
-def status_of(trailers):
-    """Return status and message of trailers."""
-    return Status(int(trailers["grpc-status"])), trailers.get("grpc-message", "")
 
 
 async def test_a_cancelled_call_takes_its_request_back(raw, client, dataplane):

@@ -8,35 +8,10 @@ from h2.errors import ErrorCodes
 
 from inferd.errors import InvalidRequest
 from inferd.protocol.messages import InferResponse
-
-pytest.importorskip("inferd_kernels.wire._http2", reason="the kernel is not built")
+from tests.frontends.grpc.native_only import start, transport  # noqa: F401 - a fixture
+from tests.frontends.grpc.raw_client import status_of
 
 SHUTTING_DOWN = "GRPC server is shutting down and has stopped accepting new requests."
-
-
-@pytest.fixture
-def transport():
-    """Only this one."""
-    return "native"
-
-
-def framed(message):
-    """Put gRPC's prefix before a message."""
-    body = message.SerializeToString()
-    return b"\0" + len(body).to_bytes(4, "big") + body
-
-
-def status_of(trailers):
-    """Return status and message of trailers."""
-    return Status(int(trailers["grpc-status"])), trailers.get("grpc-message", "")
-
-
-async def start(raw, client, *, end=True, **headers):
-    """Send an inference for the model whose requests are queued, and return its stream."""
-    stream_id = raw.open(**headers)
-    raw.h2.send_data(stream_id, framed(client.request("queued")), end_stream=end)
-    await raw.send()
-    return stream_id
 
 
 async def queued(dataplane, count=1):

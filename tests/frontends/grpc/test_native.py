@@ -6,34 +6,10 @@ from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated
 from h2.settings import SettingCodes
 
-from inferd.frontends.grpc import native
+from tests.frontends.grpc.native_only import start, transport  # noqa: F401 - a fixture
+from tests.frontends.grpc.raw_client import STREAM, framed, status_of
 
-pytest.importorskip("inferd_kernels.wire._http2", reason="the kernel is not built")
-
-
-@pytest.fixture
-def transport():
-    """Only this one."""
-    return "native"
-
-
-def framed(message):
-    """Put gRPC's prefix before a message."""
-    body = message.SerializeToString()
-    return b"\0" + len(body).to_bytes(4, "big") + body
-
-
-def status_of(trailers):
-    """Return status and message of trailers."""
-    return Status(int(trailers["grpc-status"])), trailers.get("grpc-message", "")
-
-
-async def start(raw, client, *, end=True, **headers):
-    """Send an inference for the model whose requests are queued, and return its stream."""
-    stream_id = raw.open(**headers)
-    raw.h2.send_data(stream_id, framed(client.request("queued")), end_stream=end)
-    await raw.send()
-    return stream_id
+native = pytest.importorskip("inferd.frontends.grpc.native")
 
 
 async def test_a_long_header_list_is_refused(raw, client):
@@ -59,8 +35,8 @@ async def test_a_stream_waits_for_a_slow_reader(raw, client, dataplane, monkeypa
     """What is queued for a client that does not read is bounded, and goes on when it reads."""
     monkeypatch.setattr(native, "UNSENT_BYTES", 1000)
     raw.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
-    stream_id = raw.open("/inference.GRPCInferenceService/ModelStreamInfer")
-    body = framed(client.request("echo", data=bytes(4000)))
+    stream_id = raw.open(STREAM)
+    body = framed(client.request("echo", data=bytes(4000)).SerializeToString())
     for _ in range(3):
         raw.h2.send_data(stream_id, body)
     raw.h2.end_stream(stream_id)
@@ -77,8 +53,10 @@ async def test_a_slow_reader_that_hangs_up_is_forgotten(raw, client, dataplane, 
     """Its stream ends with its connection."""
     monkeypatch.setattr(native, "UNSENT_BYTES", 1000)
     raw.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
-    stream_id = raw.open("/inference.GRPCInferenceService/ModelStreamInfer")
-    raw.h2.send_data(stream_id, framed(client.request("echo", data=bytes(4000))))
+    stream_id = raw.open(STREAM)
+    raw.h2.send_data(
+        stream_id, framed(client.request("echo", data=bytes(4000)).SerializeToString())
+    )
     await raw.send()
     await dataplane.until(lambda: dataplane.requests and dataplane.running == 0)
     raw.close()
@@ -103,6 +81,8 @@ async def test_a_defect_is_logged_and_ends_only_its_connection(
     monkeypatch.undo()
     assert "ZeroDivisionError: defect" in caplog.text
     stream_id = other.open()
-    other.h2.send_data(stream_id, framed(client.request("echo")), end_stream=True)
+    other.h2.send_data(
+        stream_id, framed(client.request("echo").SerializeToString()), end_stream=True
+    )
     await other.send()
     assert status_of(await other.outcome(stream_id)) == (Status.OK, "")

@@ -9,30 +9,10 @@ from h2.events import ConnectionTerminated
 
 from inferd.frontends.grpc import server as server_module
 from inferd.frontends.grpc.server import GrpcServer
+from tests.frontends.grpc.raw_client import STREAM, framed, start_call, status_of
 
-INFER = "/inference.GRPCInferenceService/ModelInfer"
-STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
 SHUTTING_DOWN = "GRPC server is shutting down and has stopped accepting new requests."
 ENOUGH = 60.0
-
-
-def framed(message):
-    """Put gRPC's prefix before a message."""
-    body = message.SerializeToString()
-    return b"\0" + len(body).to_bytes(4, "big") + body
-
-
-def status_of(trailers):
-    """Return status and message of trailers."""
-    return Status(int(trailers["grpc-status"])), trailers.get("grpc-message", "")
-
-
-async def start_call(raw, client, model="held", path=INFER, *, end=True):
-    """Send a request and return its stream."""
-    stream_id = raw.open(path)
-    raw.h2.send_data(stream_id, framed(client.request(model)), end_stream=end)
-    await raw.send()
-    return stream_id
 
 
 async def test_a_port_in_use_is_an_error(server, start_server):
@@ -135,7 +115,7 @@ async def test_a_client_that_does_not_read_cannot_hold_up_the_stop(
     """A connection that takes no bytes is cut off."""
     monkeypatch.setattr(server_module, "_ABANDON_SECONDS", 0.01)
     raw.h2.increment_flow_control_window(2**31 - 1 - 65_535)
-    body = framed(client.request("echo", data=bytes(8 << 20)))
+    body = framed(client.request("echo", data=bytes(8 << 20)).SerializeToString())
     stream_id = raw.open()
     raw.h2.increment_flow_control_window(2**31 - 1 - 65_535, stream_id)
     await raw.read()
