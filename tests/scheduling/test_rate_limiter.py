@@ -1,29 +1,11 @@
 """Who may execute when resources are scarce."""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from inferd.scheduling.rate_limiter import (
-    GLOBAL,
-    Claim,
-    Limit,
-    RateLimiter,
-    Resource,
-    limit_of,
-    objection,
-)
+from inferd.scheduling.rate_limiter import GLOBAL, Claim, Limit, Resource, limit_of, objection
+from tests.scheduling.limiting import registered
 
 R, S = Resource("R", 0), Resource("S", 0)
-
-
-def registered(*claims, limits=()):
-    """Return a limiter that knows these claims."""
-    limiter = RateLimiter(limits)
-    for claim in claims:
-        limiter.register(claim)
-    return limiter
 
 
 def served(limiter, claims, turns):
@@ -40,6 +22,15 @@ def served(limiter, claims, turns):
             running = limiter.admitted()[0]
             assert limiter.acquire(running)
     return order
+
+
+def crowded():
+    """Return a limiter and three claims to one resource: the first has it, the others wait."""
+    claims = [Claim({R: 1}) for _ in range(3)]
+    limiter = registered(*claims)
+    for claim in claims:
+        limiter.acquire(claim)
+    return limiter, *claims
 
 
 def test_an_execution_takes_what_it_needs_until_it_is_over():
@@ -134,10 +125,7 @@ def test_a_waiter_gets_several_resources_though_never_free_at_once():
 
 def test_a_waiter_that_gives_up_stops_nobody():
     """The one behind it is next; giving up twice is nothing."""
-    holder, impatient, patient = Claim({R: 1}), Claim({R: 1}), Claim({R: 1})
-    limiter = registered(holder, impatient, patient)
-    for claim in (holder, impatient, patient):
-        limiter.acquire(claim)
+    limiter, holder, impatient, patient = crowded()
     limiter.withdraw(impatient)
     limiter.withdraw(impatient)
     limiter.release(holder)
@@ -147,10 +135,7 @@ def test_a_waiter_that_gives_up_stops_nobody():
 
 def test_an_unregistered_waiter_stops_nobody():
     """Its model is gone."""
-    holder, gone, patient = Claim({R: 1}), Claim({R: 1}), Claim({R: 1})
-    limiter = registered(holder, gone, patient)
-    for claim in (holder, gone, patient):
-        limiter.acquire(claim)
+    limiter, holder, gone, patient = crowded()
     limiter.unregister(gone)
     limiter.release(holder)
 
@@ -187,10 +172,7 @@ def test_one_that_did_not_execute_is_not_counted_and_keeps_its_place():
 
 def test_one_that_gave_up_has_lost_its_place():
     """When it comes again it is behind."""
-    holder, first, second = Claim({R: 1}), Claim({R: 1}), Claim({R: 1})
-    limiter = registered(holder, first, second)
-    for claim in (holder, first, second):
-        limiter.acquire(claim)
+    limiter, _, first, second = crowded()
     limiter.withdraw(first)
     limiter.acquire(first)
 
@@ -273,130 +255,3 @@ def test_a_resource_is_global_or_not(first, loaded):
 def test_nothing_is_objected_to_claims_that_agree():
     """Whether they need the same or different things."""
     assert objection([Claim({R: 1, S: 2}), Claim({})], [Claim({Resource("R", 1): 5})], []) is None
-
-
-KEYS = [Resource("R", 0), Resource("R", 1), Resource("G")]
-NEEDS = st.dictionaries(st.sampled_from(KEYS), st.integers(1, 3), max_size=3)
-
-
-class Limiting(RuleBasedStateMachine):
-    """Any number of instances that come, execute, give up and go."""
-
-    @initialize(limited=st.booleans())
-    def start(self, limited):
-        """Begin without instances."""
-        self.limits = [Limit("R", 4), Limit("G", 3)] if limited else []
-        self.limiter = RateLimiter(self.limits)
-        self.idle, self.holding = [], []
-
-    @rule(needs=NEEDS, priority=st.integers(0, 4))
-    def load(self, needs, priority):
-        """Add an instance."""
-        claim = Claim(needs, priority)
-        self.limiter.register(claim)
-        self.idle.append(claim)
-
-    @precondition(lambda self: self.idle)
-    @rule(data=st.data())
-    def acquire(self, data):
-        """Ask; what is granted was there."""
-        claim = data.draw(st.sampled_from(self.idle))
-        if self.limiter.acquire(claim):
-            self.idle.remove(claim)
-            self.holding.append(claim)
-            for key in claim.needs:
-                assert self.held(key) <= self.capacity(key)
-
-    @precondition(lambda self: self.holding)
-    @rule(data=st.data(), executed=st.booleans())
-    def give_back(self, data, executed):
-        """End an execution, or not execute at all."""
-        claim = data.draw(st.sampled_from(self.holding))
-        (self.limiter.release if executed else self.limiter.put_back)(claim)
-        self.holding.remove(claim)
-        self.idle.append(claim)
-
-    @precondition(lambda self: self.idle)
-    @rule(data=st.data(), gone=st.booleans())
-    def give_up(self, data, gone):
-        """Wait no longer; perhaps for ever."""
-        claim = data.draw(st.sampled_from(self.idle))
-        if gone:
-            self.limiter.unregister(claim)
-            self.idle.remove(claim)
-        else:
-            self.limiter.withdraw(claim)
-
-    def capacity(self, key):
-        """Return how much there is of a resource now."""
-        stated = limit_of(key, self.limits)
-        if stated is not None:
-            return stated
-        return max(claim.needs.get(key, 0) for claim in self.idle + self.holding)
-
-    def held(self, key):
-        """Return how much is in use."""
-        return sum(claim.needs.get(key, 0) for claim in self.holding)
-
-    @invariant()
-    def a_waiter_is_stopped_only_by_what_it_needs(self):
-        """Whoever cannot go needs something that others hold, or wait for before it."""
-        if not hasattr(self, "limiter"):
-            return
-        admitted, waiting = self.limiter.admitted(), list(self.limiter.waiting)
-        assert all(claim.waiting for claim in waiting)
-        for index, claim in enumerate(waiting):
-            if claim not in admitted:
-                assert any(
-                    self.held(key)
-                    + amount
-                    + sum(
-                        ahead.needs.get(key, 0)
-                        for ahead in waiting[:index]
-                        if ahead in admitted or key in ahead.lacked
-                    )
-                    > self.capacity(key)
-                    for key, amount in claim.needs.items()
-                )
-
-    def teardown(self):
-        """Give everything back: each waiter executes, in at most as many rounds as there are."""
-        if not hasattr(self, "limiter"):
-            return
-        for _ in range(len(self.limiter.waiting) + 1):
-            for claim in self.holding:
-                self.limiter.release(claim)
-            self.holding.clear()
-            waited = bool(self.limiter.waiting)
-            self.holding += [one for one in self.limiter.admitted() if self.limiter.acquire(one)]
-            assert bool(self.holding) == waited
-        assert not self.limiter.waiting
-        assert not self.holding
-
-
-TestLimiting = Limiting.TestCase
-TestLimiting.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    needs=st.lists(NEEDS.filter(bool), min_size=2, max_size=6),
-    priorities=st.lists(st.integers(1, 4), min_size=6, max_size=6),
-    data=st.data(),
-)
-def test_nobody_starves_while_all_want_to_execute_all_the_time(needs, priorities, data):
-    """Between two executions of one, each other has at most a few more than its priority."""
-    claims = [Claim(need, priority) for need, priority in zip(needs, priorities, strict=False)]
-    limiter = registered(*claims)
-    since = dict.fromkeys(claims, 0)
-    holding = [claim for claim in claims if limiter.acquire(claim)]
-    for _ in range(150):
-        ended = data.draw(st.sampled_from(holding))
-        holding.remove(ended)
-        limiter.release(ended)
-        if limiter.acquire(ended):
-            holding.append(ended)
-        holding += [claim for claim in limiter.admitted() if limiter.acquire(claim)]
-        since = {claim: since[claim] + 1 for claim in claims}
-        since.update(dict.fromkeys((ended, *holding), 0))
-        assert max(since.values()) <= 12 * len(claims)
