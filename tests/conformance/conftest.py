@@ -9,14 +9,13 @@ with what Triton answers.
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import client_process
 import pytest
 from curl import run_curl
 from model_folders import write_protocol_models, write_samples
@@ -24,7 +23,6 @@ from plain_http import PlainHttp, Reply
 from server_process import ServerProcess
 
 CLIENTS = Path(__file__).with_name("clients")
-CLIENT_SECONDS = 60.0
 INPUT_LIMIT = 16 << 20
 
 
@@ -101,17 +99,7 @@ def run_client() -> Callable[..., str]:
     """A function that runs one client script to its end and returns what it printed."""
 
     def run(script: str, *arguments: str, given: str = "") -> str:
-        done = subprocess.run(
-            [sys.executable, str(CLIENTS / script), *arguments],
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=CLIENT_SECONDS,
-            check=False,
-        )
-        if done.returncode:
-            raise AssertionError(f"{script}: exit code {done.returncode}\n{done.stderr[-4000:]}")
-        return done.stdout
+        return client_process.run_client(CLIENTS / script, *arguments, given=given)
 
     return run
 

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from backend_metadata import install
+from client_process import run_client
 from curl import run_curl
-from iterative_backend import install
 from model_folders import tensors, write_identity, write_model
 from plain_http import PlainHttp
 from server_process import ServerProcess
@@ -63,7 +64,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def start(folder):
     """A function that starts a server which finds the iterative backend."""
-    path = install(folder.parent / "site")
+    path = install(folder.parent / "site", "iterative", "iterative_backend:IterativeBackend")
     before = os.environ.get("PYTHONPATH")
     started = []
     with pytest.MonkeyPatch.context() as patch:
@@ -85,22 +86,10 @@ def server(start):
     return start()
 
 
-def client_command(what, server, *arguments):
-    """Return the command line of a client."""
-    return [sys.executable, str(CLIENT), what, server.grpc, *arguments]
-
-
-def run_client(what, server, *arguments):
+def ask_client(what, server, *arguments):
     """Return what a client printed."""
-    done = subprocess.run(
-        client_command(what, server, *arguments),
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    printed = run_client(CLIENT, what, server.grpc, *arguments, seconds=90)
+    return json.loads(printed.splitlines()[-1])
 
 
 @pytest.fixture(name="begin")
@@ -109,7 +98,7 @@ def _begin():
     started = []
 
     def begin(what, server, *arguments):
-        command = client_command(what, server, *arguments)
+        command = [sys.executable, str(CLIENT), what, server.grpc, *arguments]
         started.append(
             subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
@@ -156,7 +145,7 @@ def ended(id, *responses):
 @pytest.fixture(name="heard", scope="module")
 def _heard(server):
     """What the synchronous client was told."""
-    return run_client("sync", server)
+    return ask_client("sync", server)
 
 
 def test_each_kind_of_model_answers_on_a_stream(heard):
@@ -202,7 +191,7 @@ def test_one_answer_is_all_a_unary_call_gets(heard):
 
 def test_the_asyncio_client_gets_the_same(server):
     """Of 30 requests on one stream."""
-    replies = run_client("stream_infer", server)
+    replies = ask_client("stream_infer", server)
     for number in range(30):
         id = str(number)
         expected = (
@@ -213,7 +202,7 @@ def test_the_asyncio_client_gets_the_same(server):
 
 def test_hundreds_of_iterative_requests_at_once(server):
     """Those that are not taken back are answered, and no slot stays taken."""
-    assert run_client("crowd", server) == [240, 60]
+    assert ask_client("crowd", server) == [240, 60]
     server.wait_until(lambda: in_flight(server, "iterative_unary") == 0, "nothing is in flight")
     found = get(server, "/v2/models/iterative_unary/scheduler")
     assert found["sequences"] == {"live": 0, "backlog": 0}
@@ -230,7 +219,7 @@ def test_the_old_name_of_the_field_is_shown_as_the_new_one(server):
 def test_a_stream_that_is_cancelled_frees_the_model(server):
     """Which answers the next one at once; the request counts as failed."""
     before = get(server, "/v2/models/square_int32/stats")["model_stats"][0]["inference_stats"]
-    heard, after = run_client("cancelled", server)
+    heard, after = ask_client("cancelled", server)
     assert heard == 101
     assert after == ended("b", [[2]], [[2]])
     server.wait_until(lambda: in_flight(server, "square_int32") == 0, "nothing is in flight")
@@ -267,7 +256,7 @@ def test_a_client_that_reads_slowly_costs_no_memory(server, begin):
 def test_responses_are_counted_by_their_place(start):
     """Under ``response_stats`` of the statistics."""
     server = start()
-    run_client("sync", server)
+    ask_client("sync", server)
     (stats,) = get(server, "/v2/models/square_int32/stats")["model_stats"]
     found = stats["response_stats"]
 

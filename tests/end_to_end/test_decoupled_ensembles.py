@@ -2,12 +2,11 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import onnx
 import pytest
+from client_process import run_client
 from model_folders import identity_config, tensors, write_model
 from onnx import TensorProto, helper
 from plain_http import PlainHttp
@@ -102,15 +101,7 @@ def _server(tmp_path_factory):
 
 def run(server: ServerProcess, what: str) -> dict:
     """Run the client to its end; return what it saw."""
-    done = subprocess.run(
-        [sys.executable, str(CLIENT), server.grpc, what],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert not done.returncode, done.stderr[-4000:]
-    return json.loads(done.stdout)
+    return json.loads(run_client(CLIENT, server.grpc, what))
 
 
 @pytest.fixture(name="seen", scope="module")

@@ -3,12 +3,11 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import onnx
 import pytest
+from client_process import run_client
 from model_folders import tensors, write_identity, write_model, write_samples
 from onnx import TensorProto, helper
 from plain_http import PlainHttp
@@ -156,15 +155,7 @@ def _ensembles(tmp_path_factory) -> Path:
 
 def run(script: str, *arguments: str) -> str:
     """Run a client script to its end; return what it printed."""
-    done = subprocess.run(
-        [sys.executable, str(CLIENTS / script), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert not done.returncode, done.stderr[-4000:]
-    return done.stdout
+    return run_client(CLIENTS / script, *arguments)
 
 
 @pytest.fixture(name="seen", scope="module")

@@ -3,12 +3,12 @@
 import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from faulty_backend import install
+from backend_metadata import install
+from client_process import run_client
 from model_folders import tensors, write_identity, write_model
 from plain_http import PlainHttp
 from server_process import ANY_PORT, LOOPBACK, serve_command
@@ -40,8 +40,8 @@ def write_faulty(repository: Path, name: str, fault: str, more: str = "", after:
 def _faulty(repository, tmp_path, monkeypatch):
     """A repository of an identity model and faulty ones; servers find their backend."""
     before = os.environ.get("PYTHONPATH")
-    path = install(tmp_path / "site") + (f":{before}" if before else "")
-    monkeypatch.setenv("PYTHONPATH", path)
+    path = install(tmp_path / "site", "faulty", "faulty_backend:FaultyBackend")
+    monkeypatch.setenv("PYTHONPATH", path + (f":{before}" if before else ""))
     return repository
 
 
@@ -77,15 +77,7 @@ def test_failing_executions_are_errors_of_their_requests(faulty, serve):
             more = "instance_group { kind: KIND_CPU count: 2 }\n"
         write_faulty(faulty, name, fault, more, after=30 if how == "inline" else 0)
     server = serve(faulty).wait_ready()
-    done = subprocess.run(
-        [sys.executable, str(CLIENT), server.http, server.grpc, *ANSWERS],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert not done.returncode, done.stderr
-    seen = json.loads(done.stdout)
+    seen = json.loads(run_client(CLIENT, server.http, server.grpc, *ANSWERS))
     for model, text in ANSWERS.items():
         for protocol, status in (("http", "500"), ("grpc", "StatusCode.INTERNAL")):
             answers = seen[protocol][model]["answers"]

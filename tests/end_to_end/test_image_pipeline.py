@@ -1,13 +1,12 @@
 """A picture as clients have it, scaled by one model and classified by the next."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from client_process import run_client
 from model_folders import tensors, write_model
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
@@ -121,20 +120,13 @@ def best(pixels: np.ndarray) -> list[tuple[float, int]]:
 def test_a_picture_is_classified_with_labels(pipeline, serve):
     """Over both protocols, as the models one after the other and NumPy say."""
     server = serve(pipeline).wait_ready()
-    done = subprocess.run(
-        [sys.executable, str(CLIENT), server.http, server.grpc, str(PICTURE)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert not done.returncode, done.stderr
+    printed = run_client(CLIENT, server.http, server.grpc, str(PICTURE))
     with Image.open(PICTURE) as picture:
         pixels = np.asarray(picture.convert("RGB"))
     wanted = [best(pixels), best(pixels[:, ::-1])]
     assert wanted[0] != wanted[1]
 
-    for found in json.loads(done.stdout).values():
+    for found in json.loads(printed).values():
         assert found["ensemble"] == found["models"]
         for row, expected in zip(found["ensemble"], wanted, strict=True):
             for text, (score, index) in zip(row, expected, strict=True):

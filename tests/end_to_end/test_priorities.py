@@ -1,10 +1,9 @@
 """Priorities under load, as the gRPC client library sees them."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+from client_process import run_client
 from model_folders import write_identity
 
 CLIENT = Path(__file__).with_name("clients") / "flooded_queue.py"
@@ -19,15 +18,7 @@ def test_high_priority_overtakes_a_flood_of_low_priority(repository, serve):
     more += "instance_group [{ count: 1 kind: KIND_CPU }]\n"
     write_identity(repository, "levels", batch=1, delay_ms=30, more=more)
     server = serve(repository).wait_ready()
-    done = subprocess.run(
-        [sys.executable, str(CLIENT), server.grpc, "levels", str(LOW), str(HIGH)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert not done.returncode, done.stderr[-4000:]
-    seen = json.loads(done.stdout)
+    seen = json.loads(run_client(CLIENT, server.grpc, "levels", str(LOW), str(HIGH), seconds=120))
     came = seen["came"]
 
     assert seen["left"] == 0

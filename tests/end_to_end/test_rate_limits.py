@@ -2,11 +2,10 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from client_process import run_client
 from model_folders import write_identity
 from server_process import run_serve
 
@@ -33,15 +32,7 @@ def models(repository):
 
 def ask(server, *wanted: str) -> dict[str, list[list[float]]]:
     """Run the client; return when each request of each model was sent and answered."""
-    done = subprocess.run(
-        [sys.executable, str(CLIENT), server.grpc, *wanted],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert not done.returncode, done.stderr[-4000:]
-    return json.loads(done.stdout)
+    return json.loads(run_client(CLIENT, server.grpc, *wanted))
 
 
 def last(times) -> float:

@@ -2,11 +2,10 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from client_process import run_client
 from model_folders import write_identity
 from server_process import run_serve
 
@@ -22,15 +21,7 @@ def _ask_repeatedly(serve, repository):
         write_identity(repository, "cached", more=CACHED)
         server = serve(repository, *flags).wait_ready()
         addresses = (server.http, server.grpc, server.metrics)
-        done = subprocess.run(
-            [sys.executable, str(CLIENT), *addresses, "cached", "echo"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert not done.returncode, done.stderr[-4000:]
-        return json.loads(done.stdout), server.log
+        return json.loads(run_client(CLIENT, *addresses, "cached", "echo")), server.log
 
     return ask
 

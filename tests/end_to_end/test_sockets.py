@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from client_process import run_client
 from curl import run_curl
 from plain_http import PlainHttp
 from server_process import run_serve
@@ -20,14 +21,7 @@ LOOPS = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 
 def ask(protocol: str, address: str, *files: str) -> str:
     """Return what tritonclient prints."""
-    done = subprocess.run(
-        [sys.executable, str(CLIENTS / "secure.py"), protocol, address, *files],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return run_client(CLIENTS / "secure.py", protocol, address, *files).strip()
 
 
 def curl(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -3,13 +3,12 @@
 import http.client
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from client_process import run_client
 from model_folders import write_identity, write_model
 from onnx import TensorProto, helper, numpy_helper
 
@@ -86,15 +85,7 @@ def _ask(serve, repository):
     def ask(model, lengths, *flags):
         server = serve(repository, *flags).wait_ready()
         text = ",".join(map(str, lengths))
-        done = subprocess.run(
-            [sys.executable, str(CLIENT), server.grpc, server.http, model, text],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert not done.returncode, done.stderr[-4000:] + server.log[-4000:]
-        return json.loads(done.stdout), server
+        return json.loads(run_client(CLIENT, server.grpc, server.http, model, text)), server
 
     return ask
 

@@ -6,27 +6,8 @@ Every model answers as many times as its ``after`` parameter says before it fail
 
 import sys
 import threading
-from pathlib import Path
 
 from inferd.backend import API_VERSION, Backend, Instance, Model
-
-DISTRIBUTION = "inferd_faulty-1.0.dist-info"
-
-
-def install(folder: Path) -> str:
-    """
-    Make this backend known to processes that have the returned paths on their ``PYTHONPATH``.
-
-    Args:
-        folder: Where the metadata of the distribution is written.
-    """
-    metadata = folder / DISTRIBUTION
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: inferd-faulty\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(
-        "[inferd.backends]\nfaulty = faulty_backend:FaultyBackend\n"
-    )
-    return f"{folder}:{Path(__file__).parent}"
 
 
 class FaultyBackend(Backend):

@@ -4,31 +4,9 @@ A backend that counts a request down: one execution and one response per count.
 ``INPUT`` INT32 ``[1]`` is the number of executions; ``OUTPUT`` is how many are left.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from inferd.backend import API_VERSION, Backend, Instance, Model
-
-DISTRIBUTION = "inferd_iterative-1.0.dist-info"
-
-
-def install(folder: Path) -> str:
-    """
-    Make this backend known to processes that have the returned paths on their ``PYTHONPATH``.
-
-    Args:
-        folder: Where the metadata of the distribution is written.
-    """
-    metadata = folder / DISTRIBUTION
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: inferd-iterative\nVersion: 1.0\n"
-    )
-    (metadata / "entry_points.txt").write_text(
-        "[inferd.backends]\niterative = iterative_backend:IterativeBackend\n"
-    )
-    return f"{folder}:{Path(__file__).parent}"
 
 
 class IterativeBackend(Backend):
