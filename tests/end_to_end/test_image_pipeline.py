@@ -37,12 +37,15 @@ def write_onnx(repository: Path, name: str, nodes, given, made, constants, more:
     return folder
 
 
-@pytest.fixture(name="pipeline")
-def _pipeline(tmp_path):
-    """Preprocessing and a linear classifier, and the ensemble of both."""
-    folder = tmp_path / "models"
+def labelled(name: str) -> str:
+    """Return the output with a score for each label."""
+    return tensors("output", name, "FP32", [len(LABELS)], 'label_filename: "labels.txt"')
+
+
+def write_preprocess(repository: Path) -> None:
+    """Write the model that scales pixels and puts their planes first."""
     write_onnx(
-        folder,
+        repository,
         "preprocess",
         [
             helper.make_node("Cast", ["RAW"], ["floats"], to=TensorProto.FLOAT),
@@ -71,9 +74,12 @@ def _pipeline(tmp_path):
             "unit": np.array(1, "f4"),
         },
     )
-    scores = tensors("output", "fc6_1", "FP32", [len(LABELS)], 'label_filename: "labels.txt"')
-    labelled = write_onnx(
-        folder,
+
+
+def write_classifier(repository: Path) -> Path:
+    """Write a linear classifier of scaled planes."""
+    return write_onnx(
+        repository,
         "classifier",
         [
             helper.make_node("Flatten", ["data_0"], ["flat"]),
@@ -83,9 +89,13 @@ def _pipeline(tmp_path):
         ("fc6_1", [len(LABELS)]),
         {"weights": WEIGHTS},
         tensors("input", "data_0", "FP32", [3, SIZE, SIZE], "format: FORMAT_NCHW")
-        + scores
+        + labelled("fc6_1")
         + "dynamic_batching { }",
     )
+
+
+def write_ensemble(repository: Path) -> Path:
+    """Write the ensemble of both."""
     steps = "".join(
         f'step {{ model_name: "{model}" model_version: -1 '
         f'input_map {{ key: "{key}" value: "{reads}" }} '
@@ -95,17 +105,24 @@ def _pipeline(tmp_path):
             ("classifier", "data_0", "scaled", "fc6_1", "SCORES"),
         )
     )
-    whole = write_model(
-        folder,
+    return write_model(
+        repository,
         "classify",
         'platform: "ensemble" max_batch_size: 8\n'
         + tensors("input", "PIXELS", "UINT8", [-1, -1, 3])
-        + scores.replace("fc6_1", "SCORES")
+        + labelled("SCORES")
         + f"ensemble_scheduling {{ {steps} }}",
     )
-    for one in (labelled, whole):
-        (one / "labels.txt").write_text("\n".join(LABELS))
-    return folder
+
+
+@pytest.fixture(name="pipeline")
+def _pipeline(tmp_path):
+    """Preprocessing and a linear classifier, and the ensemble of both."""
+    repository = tmp_path / "models"
+    write_preprocess(repository)
+    for folder in (write_classifier(repository), write_ensemble(repository)):
+        (folder / "labels.txt").write_text("\n".join(LABELS))
+    return repository
 
 
 def best(pixels: np.ndarray) -> list[tuple[float, int]]:

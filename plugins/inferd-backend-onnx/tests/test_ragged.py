@@ -49,6 +49,42 @@ model_warmup {
 LENGTHS = (2, 4, 1, 3)
 
 
+CONSTANTS = {
+    "zero": np.zeros(1, np.float32),
+    "first": np.int64(0),
+    "first_1": np.array([0]),
+    "one": np.array([1]),
+    "minus_one": np.array([-1]),
+    "last": np.array([2**31]),
+    "column": np.array([-1, 1]),
+}
+
+
+def summing(node, start):
+    """Return the nodes that sum each request, less its start control where there is one."""
+    return [
+        node("Concat", ["zero", "RAGGED"], ["from_zero"], axis=0),
+        node("CumSum", ["from_zero", "first"], ["running"]),
+        node("Gather", ["running", "ENDS"], ["at_ends"]),
+        node("Slice", ["at_ends", "one", "last"], ["ends"]),
+        node("Slice", ["at_ends", "first_1", "minus_one"], ["starts"]),
+        node("Sub", ["ends", "starts"], ["sums"]),
+        node("Reshape", ["sums", "column"], ["SUM" if not start else "sum"]),
+        *([node("Sub", ["sum", "START"], ["SUM"])] if start else []),
+    ]
+
+
+def telling(node):
+    """Return the nodes that say how long the requests are, and give the elements back."""
+    return [
+        node("Shape", ["MAX"], ["max"]),
+        node("Shape", ["ITEMS"], ["rows"]),
+        node("Expand", ["max", "rows"], ["LONGEST"]),
+        node("Identity", ["ITEMS"], ["SHAPE"]),
+        node("Identity", ["RAGGED"], ["SAME"]),
+    ]
+
+
 @pytest.fixture(name="write")
 def _write(tmp_path, onnx_files):
     """Write a model that sums each request, and says how long they are."""
@@ -71,33 +107,8 @@ def _write(tmp_path, onnx_files):
                 tensor("SHAPE", types.FLOAT, ["rows", 1]),
                 tensor("SAME", types.FLOAT, ["elements"]),
             ],
-            [
-                node("Concat", ["zero", "RAGGED"], ["from_zero"], axis=0),
-                node("CumSum", ["from_zero", "first"], ["running"]),
-                node("Gather", ["running", "ENDS"], ["at_ends"]),
-                node("Slice", ["at_ends", "one", "last"], ["ends"]),
-                node("Slice", ["at_ends", "first_1", "minus_one"], ["starts"]),
-                node("Sub", ["ends", "starts"], ["sums"]),
-                node("Reshape", ["sums", "column"], ["SUM" if not start else "sum"]),
-                *([node("Sub", ["sum", "START"], ["SUM"])] if start else []),
-                node("Shape", ["MAX"], ["max"]),
-                node("Shape", ["ITEMS"], ["rows"]),
-                node("Expand", ["max", "rows"], ["LONGEST"]),
-                node("Identity", ["ITEMS"], ["SHAPE"]),
-                node("Identity", ["RAGGED"], ["SAME"]),
-            ],
-            [
-                numpy_helper.from_array(np.array(value), name)
-                for name, value in (
-                    ("zero", np.zeros(1, np.float32)),
-                    ("first", np.int64(0)),
-                    ("first_1", np.array([0])),
-                    ("one", np.array([1])),
-                    ("minus_one", np.array([-1])),
-                    ("last", np.array([2**31])),
-                    ("column", np.array([-1, 1])),
-                )
-            ],
+            [*summing(node, start), *telling(node)],
+            [numpy_helper.from_array(np.array(value), key) for key, value in CONSTANTS.items()],
         )
         (tmp_path / "m" / "config.pbtxt").write_text(CONFIG + more)
         return tmp_path
