@@ -69,6 +69,18 @@ def test_a_file_is_short_and_says_what_it_is_for(path):
             assert node.end_lineno - node.lineno - docstring_lines(node) < 50, node.name
 
 
+def test_no_test_or_native_file_is_long():
+    """At most 400 lines, as for the modules."""
+    tests = [path for root in PACKAGES.values() for path in root.rglob("*.py")]
+    native = [path for suffix in ("pyx", "pxi") for path in ROOT.glob(f"kernels/**/*.{suffix}")]
+
+    assert tests
+    assert native
+    assert [
+        names(path) for path in tests + native if len(path.read_text().splitlines()) > 400
+    ] == []
+
+
 def test_every_module_has_its_tests():
     """``inferd/a/b.py`` has ``tests/a/test_b.py``."""
     missing = [
