@@ -136,19 +136,19 @@ class HttpLane(Lane):
         """Count the answer and send the next request."""
         now = time.perf_counter_ns()
         try:
-            response = self._reader.receive(data)
+            complete = self._reader.receive(data)
         except ProtocolError as error:
             self._break(str(error))
             return
-        if response is None or self._started is None:
+        if not complete or self._started is None:
             return
         latency = now - self._started
         self._started = None
-        if response.status == 200:
+        if self._reader.status == 200:
             self._load.answered(latency, 1, latency)
         else:
-            self._load.failed(error_text(response.status, response.body))
-        if response.closes:
+            self._load.failed(error_text(self._reader.status, self._reader.body))
+        if self._reader.closes:
             self.close()
         else:
             self.fill()

@@ -22,8 +22,8 @@ def fed(reader, data, sizes=()):
     found = []
     for size in (*sizes, len(data)):
         piece, data = data[:size], data[size:]
-        if piece and (response := reader.receive(piece)) is not None:
-            found.append((response.status, response.body, response.closes))
+        if piece and reader.receive(piece):
+            found.append((reader.status, reader.body, reader.closes))
     return found
 
 
@@ -44,7 +44,8 @@ def test_response_in_any_pieces(data, expected, sizes):
     """However a response is cut into pieces, it is complete at its last byte and not before."""
     reader = ResponseReader()
     assert fed(reader, data, sizes) == [expected]
-    assert fed(reader, PLAIN) == [(200, b"", False)]
+    if not reader.closes:
+        assert fed(reader, PLAIN) == [(200, b"", False)]
 
 
 def test_incomplete_response():
@@ -60,21 +61,18 @@ def test_only_the_beginning_of_a_long_error_is_kept():
     assert (status, len(body)) == (500, 4096)
 
 
-def test_many_different_heads():
-    """Heads that differ each time are read all the same."""
-    reader = ResponseReader()
-    for number in range(300):
-        data = b"HTTP/1.1 200 OK\r\nX-Id: %d\r\nContent-Length: 1\r\n\r\n." % number
-        assert len(fed(reader, data)) == 1
+def test_body_without_a_length_goes_on_until_the_connection_ends():
+    """A response that only the connection's end would complete is never complete."""
+    assert fed(ResponseReader(), b"HTTP/1.1 200 OK\r\n\r\nhello") == []
 
 
 @pytest.mark.parametrize(
     "data",
     [
         b"SSH-2.0-OpenSSH\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
-        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
     ],
 )
 def test_what_is_no_response(data):
