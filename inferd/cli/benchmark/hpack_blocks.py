@@ -9,46 +9,27 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import unquote
 
-from hpack import Decoder, HPACKError
+from hpack import Decoder, Encoder, HPACKError, NeverIndexedHeaderTuple
 
 from inferd.cli.benchmark.http1 import ProtocolError
 
 _MOST_BLOCKS: Final = 256
-_POST, _HTTP = b"\x83", b"\x86"
-_AUTHORITY, _PATH, _CONTENT_TYPE = 1, 4, 31
 
 
 def request_block(authority: str, path: str, metadata: Iterable[tuple[str, str]]) -> bytes:
     """Return the header block of a call: the pseudo-headers, what gRPC asks for, metadata."""
-    block = [
-        _POST,
-        _HTTP,
-        _integer(_PATH) + _string(path),
-        _integer(_AUTHORITY) + _string(authority),
-        _integer(_CONTENT_TYPE) + _string("application/grpc"),
-        b"\0" + _string("te") + _string("trailers"),
+    headers = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", path),
+        (":authority", authority),
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+        *((name.lower(), value) for name, value in metadata),
     ]
-    block += [b"\0" + _string(name.lower()) + _string(value) for name, value in metadata]
-    return b"".join(block)
-
-
-def _integer(value: int, bits: int = 4) -> bytes:
-    """Return an integer with a prefix of ``bits`` bits, the bits before it zero."""
-    most = (1 << bits) - 1
-    if value < most:
-        return bytes((value,))
-    encoded = bytearray((most,))
-    value -= most
-    while value >= 128:
-        encoded.append(value & 127 | 128)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
-def _string(text: str) -> bytes:
-    encoded = text.encode()
-    return _integer(len(encoded), 7) + encoded
+    # Never indexed, a header stays out of the dynamic table.
+    never = [NeverIndexedHeaderTuple(name, value) for name, value in headers]
+    return Encoder().encode(never, huffman=False)
 
 
 class BlockReader:
