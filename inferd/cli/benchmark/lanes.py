@@ -8,7 +8,6 @@ complete the answer have been received.
 
 import asyncio
 import itertools
-import json
 import time
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from inferd.cli.benchmark.http1 import ProtocolError, ResponseReader
 from inferd.cli.benchmark.http2 import MESSAGE, GrpcConnection
 from inferd.cli.benchmark.plan import Plan
 from inferd.cli.benchmark.stream_messages import read_response
+from inferd.cli.clients.http_errors import error_text
 
 NOW = -1
 """The due time of a request that has none."""
@@ -69,9 +69,7 @@ class Lane(asyncio.Protocol):
         message = f"the connection was lost: {error or 'closed by the server'}"
         if not self.connected.done():
             self.connected.set_exception(ConnectionError(message))
-        for _ in range(self.in_flight):
-            self._load.failed(message)
-        self._forget()
+        self._fail(message)
         self._load.lost(self)
         self._load.checked()
 
@@ -79,6 +77,12 @@ class Lane(asyncio.Protocol):
         """Close the connection."""
         if self._transport is not None:
             self._transport.abort()
+
+    def _fail(self, message: str) -> None:
+        """Fail what is in flight."""
+        for _ in range(self.in_flight):
+            self._load.failed(message)
+        self._forget()
 
     @property
     @abstractmethod
@@ -138,7 +142,8 @@ class HttpLane(Lane):
         try:
             complete = self._reader.receive(data)
         except ProtocolError as error:
-            self._break(str(error))
+            self._fail(str(error))
+            self.close()
             return
         if not complete or self._started is None:
             return
@@ -153,12 +158,6 @@ class HttpLane(Lane):
         else:
             self.fill()
         self._load.checked()
-
-    def _break(self, message: str) -> None:
-        if self._started is not None:
-            self._started = None
-            self._load.failed(message)
-        self.close()
 
     def _forget(self) -> None:
         self._started = None
@@ -215,7 +214,8 @@ class GrpcLane(Lane):
         try:
             events = self._wire.receive(data)
         except ProtocolError as error:
-            self._break(str(error))
+            self._fail(str(error))
+            self.close()
             return
         for stream, kind, value in events:
             self._event(stream, kind, value, now)
@@ -245,12 +245,6 @@ class GrpcLane(Lane):
             self._fresh.clear()
         self._transport.write(b"".join(output))
         output.clear()
-
-    def _break(self, message: str) -> None:
-        for _ in self._started:
-            self._load.failed(message)
-        self._forget()
-        self.close()
 
     def _forget(self) -> None:
         self._started.clear()
@@ -298,11 +292,3 @@ class StreamLane(GrpcLane):
             self._idle.remove(stream)
         if self._started.pop(stream, None) is not None:
             self._load.failed(error or "the server ended the stream before its answer")
-
-
-def error_text(status: int, body: bytes) -> str:
-    """Return the message of an error answer over HTTP."""
-    try:
-        return str(json.loads(body)["error"])
-    except (ValueError, KeyError, TypeError):
-        return f"HTTP status {status}: {body[:200].decode(errors='replace')}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from inferd.cli.benchmark.http2 import framed
 from inferd.cli.clients import grpc, http
 from inferd.cli.tensor_output import values
+from inferd.protocol.binary_extension import HEADER
 from inferd.protocol.messages import InferRequest, ParameterValue
 from inferd.protocol.tensors import Tensor
 
@@ -49,8 +50,7 @@ def http_request(
         json_inputs: Whether the inputs are JSON numbers, not binary.
         json_outputs: Whether the outputs are asked for as JSON numbers.
     """
-    head, blobs = http.encode_request(request)
-    document = json.loads(head)
+    document, blobs = http.request_parts(request)
     if json_outputs:
         del document["parameters"]
     if json_inputs:
@@ -67,7 +67,7 @@ def http_request(
     else:
         lines += [
             "Content-Type: application/octet-stream",
-            f"Inference-Header-Content-Length: {len(head)}",
+            f"{HEADER}: {len(head)}",
         ]
     lines.append(f"Content-Length: {len(body)}")
     lines += [f"{name}: {value}" for name, value in headers]

@@ -22,12 +22,12 @@ from inferd._generated.inference import (
     RepositoryIndexResponseModelIndex,
 )
 from inferd.cli.clients.client import Client, ClientError
+from inferd.cli.clients.http_errors import error_text
+from inferd.protocol.binary_extension import HEADER
 from inferd.protocol.messages import InferRequest, InferResponse, ParameterValue, RequestedOutput
 from inferd.protocol.tensors import Buffer, Tensor
 
 _M = TypeVar("_M", bound=Message)
-
-_HEADER_LENGTH = "Inference-Header-Content-Length"
 
 
 class HttpClient(Client):
@@ -74,10 +74,10 @@ class HttpClient(Client):
     async def infer(self, request: InferRequest) -> InferResponse:
         """Send one request and return its response."""
         head, blobs = encode_request(request)
-        headers = {_HEADER_LENGTH: str(len(head)), "Content-Type": "application/octet-stream"}
+        headers = {HEADER: str(len(head)), "Content-Type": "application/octet-stream"}
         path = model_path(request.model_name, request.model_version) + "/infer"
         received, body = await self._call("POST", path, b"".join((head, *blobs)), headers)
-        given = received.get(_HEADER_LENGTH, "")
+        given = received.get(HEADER, "")
         head_length = int(given) if given.isdecimal() else len(body)
         return decode_response(_parse(body[:head_length]), memoryview(body)[head_length:])
 
@@ -94,7 +94,7 @@ class HttpClient(Client):
             ) as response:
                 content = await response.read()
         if response.status != 200:
-            raise ClientError(_error_text(response.status, content))
+            raise ClientError(error_text(response.status, content))
         return response.headers, content
 
     @contextmanager
@@ -107,6 +107,12 @@ class HttpClient(Client):
 
 def encode_request(request: InferRequest) -> tuple[bytes, list[Buffer]]:
     """Return the JSON part of a request and the tensors that follow it."""
+    document, blobs = request_parts(request)
+    return json.dumps(document).encode(), blobs
+
+
+def request_parts(request: InferRequest) -> tuple[dict[str, Any], list[Buffer]]:
+    """Return the document of a request and the tensors that follow it."""
     blobs = [tensor.raw() for tensor in request.inputs.values()]
     document: dict[str, Any] = {"id": request.id} if request.id else {}
     parameters = _request_parameters(request)
@@ -125,7 +131,7 @@ def encode_request(request: InferRequest) -> tuple[bytes, list[Buffer]]:
     ]
     if request.outputs:
         document["outputs"] = [_output(output) for output in request.outputs]
-    return json.dumps(document).encode(), blobs
+    return document, blobs
 
 
 def decode_response(document: dict[str, Any], blobs: memoryview) -> InferResponse:
@@ -195,10 +201,3 @@ def _parse(body: bytes) -> Any:
         return json.loads(body)
     except ValueError as error:
         raise ClientError(f"the server's answer is not JSON: {error}") from error
-
-
-def _error_text(status: int, body: bytes) -> str:
-    try:
-        return str(json.loads(body)["error"])
-    except (ValueError, KeyError, TypeError):
-        return f"HTTP status {status}: {body[:200].decode(errors='replace')}"
