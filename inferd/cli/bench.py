@@ -8,6 +8,7 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from inferd.cli.arguments import add_model_arguments, positive, shape
 from inferd.cli.benchmark import options, plot, report
 from inferd.cli.benchmark.measure import Measurement, Result
 from inferd.cli.benchmark.options import Measuring
@@ -44,10 +45,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("-m", "--model-name", required=True, metavar="MODEL", help="the model")
-    parser.add_argument(
-        "-x", "--model-version", default="", metavar="VERSION", help="its version (default: latest)"
-    )
+    add_model_arguments(parser)
     add_connection_arguments(parser)
     _add_load_arguments(parser.add_argument_group("load"))
     _add_request_arguments(parser.add_argument_group("requests"))
@@ -78,13 +76,13 @@ def _add_load_arguments(group: "argparse._ArgumentGroup") -> None:
     )
     group.add_argument(
         "--processes",
-        type=options.positive,
+        type=positive,
         help="processes that make the load (default: as many as CPUs; half of them when the "
         "server is on this machine)",
     )
     group.add_argument(
         "--connections",
-        type=options.positive,
+        type=positive,
         help="connections of each process: gRPC's share the requests in flight (default: 1); HTTP "
         "has one per request in flight, and at most so many with a rate (default: 128)",
     )
@@ -92,13 +90,13 @@ def _add_load_arguments(group: "argparse._ArgumentGroup") -> None:
 
 def _add_request_arguments(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
-        "-b", "--batch-size", type=options.positive, default=1, help="rows per request (default: 1)"
+        "-b", "--batch-size", type=positive, default=1, help="rows per request (default: 1)"
     )
     group.add_argument(
         "--shape",
         action="append",
         default=[],
-        type=options.shape,
+        type=shape,
         metavar="NAME:1,16",
         help="the shape of an input, with or without the batch dimension",
     )
@@ -111,7 +109,7 @@ def _add_request_arguments(group: "argparse._ArgumentGroup") -> None:
     group.add_argument("--string-data", metavar="TEXT", help="what BYTES elements hold")
     group.add_argument(
         "--string-length",
-        type=options.positive,
+        type=positive,
         default=128,
         help="the length of random BYTES elements (default: 128)",
     )
@@ -154,7 +152,7 @@ def _add_measuring_arguments(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "-p",
         "--measurement-interval",
-        type=options.positive,
+        type=positive,
         default=5000,
         metavar="MILLISECONDS",
         help="length of a window (default: 5000)",
@@ -162,7 +160,7 @@ def _add_measuring_arguments(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "-s",
         "--stability-percentage",
-        type=options.positive,
+        type=positive,
         default=10,
         metavar="PERCENT",
         help="(default: 10)",
@@ -170,7 +168,7 @@ def _add_measuring_arguments(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "-r",
         "--max-trials",
-        type=options.positive,
+        type=positive,
         default=10,
         help="windows at most (default: 10)",
     )
@@ -212,7 +210,7 @@ def _add_extent_arguments(group: "argparse._ArgumentGroup") -> None:
     )
     group.add_argument(
         "--rounds",
-        type=options.positive,
+        type=positive,
         default=5,
         help="with --compare, windows of each server (default: 5)",
     )

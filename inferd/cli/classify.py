@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inferd._generated.inference import ModelConfig, ModelMetadataResponse
+from inferd.cli.arguments import add_model_arguments, positive
 from inferd.cli.clients.client import Client, ClientError, UsageError, decoded
 from inferd.cli.clients.connection import add_connection_arguments, connect, run_command
 from inferd.cli.images import SCALINGS, Layout, Scaling, read_image
@@ -31,15 +32,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="classify pictures with a model of a server",
         description="Send pictures to an image model and print its best classes.",
     )
-    parser.add_argument("-m", "--model-name", required=True, metavar="MODEL", help="the model")
+    add_model_arguments(parser)
     parser.add_argument(
-        "-x", "--model-version", default="", metavar="VERSION", help="its version (default: latest)"
+        "-b", "--batch-size", type=positive, default=1, metavar="N", help="pictures per request"
     )
     parser.add_argument(
-        "-b", "--batch-size", type=_positive, default=1, metavar="N", help="pictures per request"
-    )
-    parser.add_argument(
-        "-c", "--classes", type=_positive, default=1, metavar="N", help="classes to print"
+        "-c", "--classes", type=positive, default=1, metavar="N", help="classes to print"
     )
     parser.add_argument(
         "-s",
@@ -228,10 +226,3 @@ def class_line(entry: bytes) -> str:
     value, _, rest = entry.decode(errors="replace").partition(":")
     index, _, label = rest.partition(":")
     return f"{value} ({index}) = {label}" if label else f"{value} ({index})"
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from inferd._generated.inference import ModelMetadataResponse
 from inferd.cli import tensor_output
+from inferd.cli.arguments import add_model_arguments, shape
 from inferd.cli.clients.client import UsageError
 from inferd.cli.clients.connection import add_connection_arguments, connect, run_command
 from inferd.cli.images import SCALINGS
@@ -34,10 +35,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("-m", "--model-name", required=True, metavar="MODEL", help="the model")
-    parser.add_argument(
-        "-x", "--model-version", default="", metavar="VERSION", help="its version (default: latest)"
-    )
+    add_model_arguments(parser)
     add_connection_arguments(parser)
     _add_request_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the response as JSON")
@@ -66,7 +64,7 @@ def _add_request_arguments(parser: argparse.ArgumentParser) -> None:
         "--shape",
         action="append",
         default=[],
-        type=_shape,
+        type=shape,
         metavar="NAME:1,16",
         help="the shape of an input, the batch dimension included",
     )
@@ -172,17 +170,6 @@ def _pair(form: str) -> Callable[[str], tuple[str, str]]:
         return name, value
 
     return parse
-
-
-def _shape(text: str) -> tuple[str, tuple[int, ...]]:
-    name, _, dims = text.rpartition(":")
-    try:
-        shape = tuple(int(dim) for dim in dims.split(","))
-    except ValueError:
-        shape = ()
-    if not name or not shape or min(shape) < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME:DIM,DIM,...")
-    return name, shape
 
 
 def _sequence_id(text: str) -> int | str:

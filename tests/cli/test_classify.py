@@ -329,4 +329,4 @@ def test_counts_must_be_positive(run, option, capsys):
     with pytest.raises(SystemExit) as exit_info:
         run("-m", "net", option, "0", "a.png")
     assert exit_info.value.code == 2
-    assert "not a positive number" in capsys.readouterr().err
+    assert "not a whole number above 0" in capsys.readouterr().err

@@ -41,31 +41,12 @@ def _range(text: str, kind: Callable[[str], float]) -> tuple[float, ...]:
     return tuple(start + index * step for index in range(count))
 
 
-def shape(text: str) -> tuple[str, tuple[int, ...]]:
-    """Read ``NAME:DIM,DIM,...``."""
-    name, _, dims = text.rpartition(":")
-    try:
-        found = tuple(int(dim) for dim in dims.split(","))
-    except ValueError:
-        found = ()
-    if not name or not found or min(found) < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME:DIM,DIM,...")
-    return name, found
-
-
 def header(text: str) -> tuple[str, str]:
     """Read ``NAME: VALUE`` or ``NAME:VALUE``."""
     name, colon, value = text.partition(":")
     if not colon or not name.strip() or "\r" in text or "\n" in text:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME:VALUE")
     return name.strip(), value.strip()
-
-
-def positive(text: str) -> int:
-    """Read a whole number above 0."""
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
 
 
 def natural(text: str) -> int:

@@ -48,9 +48,7 @@ def test_rates_are_finite(text):
 @pytest.mark.parametrize(
     ("read", "text", "expected"),
     [
-        (options.shape, "a:0:1,16", ("a:0", (1, 16))),
         (options.header, "Key: a:b", ("Key", "a:b")),
-        (options.positive, "1", 1),
         (options.natural, "0", 0),
         (options.percentile, "99.9", 99.9),
         (options.percentile, "100", 100.0),
@@ -66,15 +64,9 @@ def test_values(read, text, expected):
 @pytest.mark.parametrize(
     ("read", "text"),
     [
-        (options.shape, "a"),
-        (options.shape, ":1"),
-        (options.shape, "a:x"),
-        (options.shape, "a:-1"),
         (options.header, "a"),
         (options.header, ":a"),
         (options.header, "a:b\r\nc"),
-        (options.positive, "0"),
-        (options.positive, "-1"),
         (options.natural, "x"),
         (options.percentile, "0"),
         (options.percentile, "100.1"),
