@@ -69,3 +69,14 @@ def test_heavy_libraries_are_not_imported_to_parse_a_command_line():
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert run.stdout == "[]\n"
+
+
+def test_no_client_is_imported_before_a_command_needs_it():
+    """A server starts without waiting for libraries that only the other commands use."""
+    code = (
+        "import sys; from inferd.__main__ import build_parser; build_parser(); "
+        "print([name for name in ('aiohttp', 'grpclib.client') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert run.stdout == "[]\n"

@@ -1,10 +1,13 @@
-"""Makes the bytes of the requests, once, before the load begins."""
+"""
+Makes the bytes of the requests, once, before the load begins.
+
+The libraries of the protocols are imported when they are needed: every command loads this module.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
 
 from inferd.cli.benchmark.http2 import framed
-from inferd.cli.clients import grpc, http
 from inferd.cli.tensor_output import values
 from inferd.protocol.binary_extension import HEADER
 from inferd.protocol.messages import InferRequest, ParameterValue
@@ -25,9 +28,11 @@ def grpc_message(
         inputs: The inputs by name.
         decoupled: Whether the end of the responses must be told apart.
     """
+    from inferd.cli.clients.grpc import encode_request
+
     parameters: dict[str, ParameterValue] = {_EMPTY_FINAL: True} if decoupled else {}
     request = InferRequest(model, dict(inputs), model_version=version, parameters=parameters)
-    return framed(bytes(grpc.encode_request(request)))
+    return framed(bytes(encode_request(request)))
 
 
 def http_request(
@@ -50,7 +55,9 @@ def http_request(
         json_inputs: Whether the inputs are JSON numbers, not binary.
         json_outputs: Whether the outputs are asked for as JSON numbers.
     """
-    document, blobs = http.request_parts(request)
+    from inferd.cli.clients.http import model_path, request_parts
+
+    document, blobs = request_parts(request)
     if json_outputs:
         del document["parameters"]
     if json_inputs:
@@ -60,7 +67,7 @@ def http_request(
         blobs = []
     head = json.dumps(document, separators=(",", ":")).encode()
     body = b"".join((head, *blobs))
-    path = http.model_path(request.model_name, request.model_version)
+    path = model_path(request.model_name, request.model_version)
     lines = [f"POST {base}{path}/infer HTTP/1.1", f"Host: {authority}"]
     if json_inputs:
         lines.append("Content-Type: application/json")
