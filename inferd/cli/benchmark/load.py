@@ -31,6 +31,7 @@ class RunningLoad:
         self.finished = asyncio.Event()
         self._plan = plan
         self._level = level
+        self._tls = ssl.create_default_context() if plan.tls else None
         self._lanes: list[Lane] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._sample = Sample()
@@ -134,16 +135,14 @@ class RunningLoad:
 
     async def _connect(self, limit: int) -> Lane | None:
         """Connect once; on failure count it, wait and leave the rest to a further attempt."""
-        kind = {"http": HttpLane, "grpc": GrpcLane}[self._plan.protocol]
-        kind = StreamLane if self._plan.streaming else kind
-        context = ssl.create_default_context() if self._plan.tls else None
+        kind = _lane_kind(self._plan)
         lane: Lane | None = None
         try:
             _, lane = await asyncio.get_running_loop().create_connection(
                 lambda: kind(self, self._plan, limit),
                 self._plan.host,
                 self._plan.port,
-                ssl=context,
+                ssl=self._tls,
             )
             await lane.connected
         except OSError as error:
@@ -195,6 +194,12 @@ class RunningLoad:
         )
         for _ in range(missing):
             self._spawn(1)
+
+
+def _lane_kind(plan: Plan) -> type[Lane]:
+    if plan.protocol == "http":
+        return HttpLane
+    return StreamLane if plan.streaming else GrpcLane
 
 
 def _arrivals(level: Level) -> Iterator[int]:
