@@ -4,7 +4,6 @@ import asyncio
 import multiprocessing
 from collections.abc import AsyncIterator
 from multiprocessing.connection import Connection
-from types import TracebackType
 from typing import Final, Self
 
 from inferd.cli.benchmark import process
@@ -42,12 +41,7 @@ class LoadProcesses:
             asyncio.get_running_loop().add_reader(ours.fileno(), self._read, index)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         """End the processes; they leave when their pipes close."""
         for pipe in self._pipes:
             asyncio.get_running_loop().remove_reader(pipe.fileno())

@@ -7,7 +7,6 @@ configs and the repository index are the messages of the protocol's own schema.
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
-from types import TracebackType
 from typing import Any, Self
 
 import numpy.typing as npt
@@ -41,12 +40,7 @@ class Client(ABC):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self.close()
 
     @abstractmethod
