@@ -74,7 +74,7 @@ class InputReader:
         if math.prod(shape) != array.size:
             raise UsageError(f"input '{name}': {array.size} values do not make {list(shape)}")
         array = array.reshape(shape)
-        return Tensor(name, spec.datatype, shape, array=_encoded(array, spec.datatype))
+        return Tensor(name, spec.datatype, shape, array=encoded(array, spec.datatype))
 
     def _array(self, spec: ModelMetadataResponseTensorMetadata, source: str) -> Array:
         if not source.startswith("@"):
@@ -109,16 +109,16 @@ class InputReader:
         except ValueError as error:
             raise UsageError(f"input '{spec.name}' is not JSON: {error}") from error
         shape = _nested_shape(document)
-        flat = list(_leaves(document))
+        flat = list(leaves(document))
         if len(shape) < 2:
             return self._flat(spec, flat)
         if math.prod(shape) != len(flat):
             raise UsageError(f"input '{spec.name}': the JSON array's rows differ in length")
-        return self._batched(spec, _elements(flat, spec).reshape(shape))
+        return self._batched(spec, elements(flat, spec).reshape(shape))
 
     def _flat(self, spec: ModelMetadataResponseTensorMetadata, values: Sequence[Any]) -> Array:
         """Return values without a shape of their own in the shape the model leaves them."""
-        array = _elements(values, spec)
+        array = elements(values, spec)
         if spec.name in self._shapes:
             return array
         shape = fill_shape(spec.shape, len(values))
@@ -164,14 +164,20 @@ def _dtype(datatype: str) -> "np.dtype[Any]":
     return np.dtype(np.float32) if datatype == "BF16" else BY_NAME[datatype].dtype
 
 
-def _elements(values: Sequence[Any], spec: ModelMetadataResponseTensorMetadata) -> Array:
+def elements(values: Sequence[Any], spec: ModelMetadataResponseTensorMetadata) -> Array:
+    """
+    Return a one-dimensional array of JSON's values, or of their texts; ``BF16`` as FP32.
+
+    Raises:
+        UsageError: A value is none of the input's datatype.
+    """
     try:
-        elements = [_element(value, spec.datatype) for value in values]
+        found = [_element(value, spec.datatype) for value in values]
         if spec.datatype == "BYTES":
-            array = np.empty(len(elements), object)
-            array[:] = elements
+            array = np.empty(len(found), object)
+            array[:] = found
             return array
-        return np.array(elements, _dtype(spec.datatype))
+        return np.array(found, _dtype(spec.datatype))
     except (ValueError, TypeError, OverflowError, KeyError) as error:
         raise UsageError(f"input '{spec.name}' takes {spec.datatype}: {error}") from error
 
@@ -194,7 +200,7 @@ def _cast(array: Array, spec: ModelMetadataResponseTensorMetadata) -> Array:
     """Return an array of the input's dtype; only precision of real numbers may be lost."""
     dtype = _dtype(spec.datatype)
     if dtype.kind == "O":
-        return _elements(array.ravel().tolist(), spec).reshape(array.shape)
+        return elements(array.ravel().tolist(), spec).reshape(array.shape)
     cast = array.astype(dtype)
     if dtype.kind != "f" and not np.array_equal(cast, array):
         raise UsageError(
@@ -204,7 +210,7 @@ def _cast(array: Array, spec: ModelMetadataResponseTensorMetadata) -> Array:
     return cast
 
 
-def _encoded(array: Array, datatype: str) -> Array:
+def encoded(array: Array, datatype: str) -> Array:
     """Return the array as the protocol carries it: ``BF16`` as bit patterns, rounded to even."""
     if datatype != "BF16":
         return array
@@ -221,9 +227,10 @@ def _nested_shape(document: Any) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _leaves(document: Any) -> Iterator[Any]:
+def leaves(document: Any) -> Iterator[Any]:
+    """Yield the elements of nested arrays in row-major order."""
     if not isinstance(document, list):
         yield document
         return
     for item in document:
-        yield from _leaves(item)
+        yield from leaves(item)

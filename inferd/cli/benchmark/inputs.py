@@ -4,7 +4,7 @@ import base64
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from inferd._generated.inference import ModelMetadataResponseTensorMetadata
 from inferd.cli.clients.client import UsageError
+from inferd.cli.tensor_input import elements, encoded, leaves
+from inferd.models.warmup import random_bytes
 from inferd.protocol.datatypes import BY_NAME
 from inferd.protocol.tensors import Tensor
 
@@ -102,21 +104,15 @@ def random(datatype: str, shape: Shape, length: int, source: np.random.Generator
         length: The length of each ``BYTES`` element.
         source: Makes the numbers.
     """
+    kind = dtype(datatype)
     if datatype == "BYTES":
         letters = np.frombuffer(_LETTERS, "u1")
         drawn = source.choice(letters, (math.prod(shape), length))
         array = np.empty(math.prod(shape), object)
         array[:] = [row.tobytes() for row in drawn]
         return array.reshape(shape)
-    kind = dtype(datatype)
-    if datatype == "BOOL":
-        return source.integers(0, 2, shape).astype(kind)
-    if datatype == "BF16":
-        return (source.random(shape, np.float32).view("<u4") >> 16).astype("<u2")
-    if kind.kind == "f":
-        return source.random(shape).astype(kind)
-    limits = np.iinfo(kind)
-    return source.integers(limits.min, limits.max, shape, kind, endpoint=True)
+    raw = random_bytes(BY_NAME[datatype], math.prod(shape), source)
+    return np.frombuffer(raw, kind).reshape(shape)
 
 
 def dtype(datatype: str) -> "np.dtype[Any]":
@@ -173,9 +169,9 @@ def item_array(spec: Spec, entry: Any, shapes: Shapes) -> Array:
                 raw = base64.b64decode(content["b64"], validate=True)
                 array = _from_raw(spec.datatype, raw)
             else:
-                array = _from_values(spec.datatype, content)
+                array = _from_values(spec, content)
         else:
-            array = _from_values(spec.datatype, entry)
+            array = _from_values(spec, entry)
         return array.reshape(shapes.item(spec) if shape is None else shape)
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise UsageError(f"input '{spec.name}' of the input data: {error}") from error
@@ -189,21 +185,8 @@ def _from_raw(datatype: str, raw: bytes) -> Array:
     return np.frombuffer(raw, dtype(datatype))
 
 
-def _from_values(datatype: str, values: Any) -> Array:
-    flat = list(_leaves(values))
-    if datatype == "BYTES":
-        array = np.empty(len(flat), object)
-        array[:] = [str(value).encode() for value in flat]
-        return array
-    if datatype == "BF16":
-        return (np.array(flat, "<f4").view("<u4") >> 16).astype("<u2")
-    return np.array(flat, dtype(datatype))
-
-
-def _leaves(values: Any) -> Sequence[Any]:
-    if not isinstance(values, list):
-        return [values]
-    return list(itertools.chain.from_iterable(_leaves(value) for value in values))
+def _from_values(spec: Spec, values: Any) -> Array:
+    return encoded(elements(list(leaves(values)), spec), spec.datatype)
 
 
 def stacked(spec: Spec, items: list[Array], shapes: Shapes) -> Tensor:

@@ -63,7 +63,7 @@ def test_entries_of_a_file(entry):
     assert array.tolist() == [1, 2, 3]
 
 
-@pytest.mark.parametrize("entry", [[1, 2], ["x", 1, 2], {"c": 1}, {"b64": "!"}])
+@pytest.mark.parametrize("entry", [[1, 2], ["x", 1, 2], [1.5, 1, 2], {"c": 1}, {"b64": "!"}])
 def test_entries_that_do_not_fit(entry):
     """Values that do not make the input are refused with its name."""
     with pytest.raises(UsageError, match="IN"):
