@@ -314,7 +314,7 @@ def _processes(host: str, levels: list[Level]) -> int:
     count = max(cpus // 2, 1) if _is_local(host) else cpus
     if levels[0].rate:
         return count
-    return min(count, *(level.concurrency for level in levels), count)
+    return min(count, *(level.concurrency for level in levels))
 
 
 def _is_local(host: str) -> bool:

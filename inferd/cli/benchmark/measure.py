@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from inferd.cli.benchmark.options import Measuring
 from inferd.cli.benchmark.plan import Level
@@ -88,13 +88,13 @@ class Measurement:
 
     async def _warm_up(self, target: Target, level: Level) -> None:
         if self._measuring.warmup:
-            warm = Level(level.concurrency, level.rate, level.poisson, self._measuring.warmup)
+            warm = replace(level, requests=self._measuring.warmup)
             async for _ in self._processes.run(target.plan, warm):
                 pass
 
     async def _counted(self, target: Target, level: Level) -> Result:
         """Measure a number of requests, all of them."""
-        limited = Level(level.concurrency, level.rate, level.poisson, self._measuring.requests)
+        limited = replace(level, requests=self._measuring.requests)
         before = await target.statistics()
         window = Window(self._processes.count)
         result = Result(target, level, window.sample)

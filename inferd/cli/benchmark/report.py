@@ -5,6 +5,7 @@ import io
 import json
 from typing import Any, Final
 
+from inferd.cli.benchmark.histogram import Histogram
 from inferd.cli.benchmark.histogram_text import draw, duration
 from inferd.cli.benchmark.measure import Result, median
 from inferd.cli.benchmark.plan import Level
@@ -45,7 +46,7 @@ def level_text(result: Result, percent: float | None, processes: int, *, histogr
             f" (p99 {duration(first.percentile(99))})"
         )
     latencies = sample.latencies
-    percents = sorted({*_PERCENTILES, *([percent] if percent else [])})
+    percents = _shown(percent)
     parts = [f"mean {duration(latencies.mean)}"]
     parts += [f"p{value:g} {duration(latencies.percentile(value))}" for value in percents]
     lines.append(f"  latency    {', '.join(parts)}, max {duration(latencies.maximum)}")
@@ -225,7 +226,7 @@ def as_json(results: list[Result], percent: float | None) -> str:
 
 def _entry(result: Result, percent: float | None) -> dict[str, Any]:
     sample, level = result.sample, result.level
-    percents = sorted({*_PERCENTILES, *([percent] if percent else [])})
+    percents = _shown(percent)
     entry: dict[str, Any] = {
         "server": result.target.name,
         "model": result.target.model,
@@ -241,8 +242,7 @@ def _entry(result: Result, percent: float | None) -> dict[str, Any]:
         "stable": result.stable,
         "windows": result.windows,
         "latency_us": {
-            "mean": sample.latencies.mean / 1000,
-            **{f"p{value:g}": sample.latencies.percentile(value) / 1000 for value in percents},
+            **_microseconds(sample.latencies, percents),
             "max": sample.latencies.maximum / 1000,
         },
         "histogram": [[upper / 1000, count] for upper, count in sample.latencies.counts()],
@@ -256,14 +256,22 @@ def _entry(result: Result, percent: float | None) -> dict[str, Any]:
     else:
         entry |= {"concurrency": level.concurrency, "latency_from": "the time a request is sent"}
     if result.target.plan.decoupled:
-        first = sample.first_responses
-        entry["first_response_us"] = {
-            "mean": first.mean / 1000,
-            **{f"p{value:g}": first.percentile(value) / 1000 for value in percents},
-        }
+        entry["first_response_us"] = _microseconds(sample.first_responses, percents)
     if result.server is not None:
         entry["server_side"] = _server_entry(result.server)
     return entry
+
+
+def _shown(percent: float | None) -> list[float]:
+    """Return the percentiles that are told, a further one among them."""
+    return sorted({*_PERCENTILES, *([percent] if percent else [])})
+
+
+def _microseconds(histogram: Histogram, percents: list[float]) -> dict[str, float]:
+    return {
+        "mean": histogram.mean / 1000,
+        **{f"p{value:g}": histogram.percentile(value) / 1000 for value in percents},
+    }
 
 
 def _server_entry(server: ServerSide) -> dict[str, Any]:
