@@ -11,35 +11,26 @@ from inferd.telemetry.logs import Format
 
 _OFF: Final = ("false", "0", "off")
 
-_DEPRECATED: Final = tuple(
-    deprecated(flag, instead)
-    for flag, instead in (
-        (
-            used(
-                "strict-model-config", "auto_complete_config", values.no_if_true,
-                "The same as --disable-auto-complete-config.", default="false",
-            ),
-            "disable-auto-complete-config",
+_DEPRECATED: Final = (
+    deprecated(
+        used(
+            "strict-model-config", "auto_complete_config", values.no_if_true,
+            "The same as --disable-auto-complete-config.", default="false",
         ),
-        (
-            used(
-                "response-cache-byte-size", "response_cache_byte_size", last(integer),
-                "The same as --cache-config=local,size=<bytes>; 0 is no cache.",
-            ),
-            "cache-config",
+        "disable-auto-complete-config",
+    ),
+    deprecated(
+        used(
+            "response-cache-byte-size", "response_cache_byte_size", last(integer),
+            "The same as --cache-config=local,size=<bytes>; 0 is no cache.",
         ),
-        (ignored("trace-file", "", str, "File for traces."), "trace-config"),
-        (refused("trace-level", ("OFF",), "What to trace."), "trace-config"),
-        (
-            ignored("trace-rate", "1000", integer, "Requests per trace."),
-            "trace-config",
-        ),
-        (ignored("trace-count", "-1", integer, "Traces in all."), "trace-config"),
-        (
-            ignored("trace-log-frequency", "0", integer, "Traces per file."),
-            "trace-config",
-        ),
-    )
+        "cache-config",
+    ),
+    deprecated(ignored("trace-file", "", str, "File for traces."), "trace-config"),
+    deprecated(refused("trace-level", ("OFF",), "What to trace."), "trace-config"),
+    deprecated(ignored("trace-rate", "1000", integer, "Requests per trace."), "trace-config"),
+    deprecated(ignored("trace-count", "-1", integer, "Traces in all."), "trace-config"),
+    deprecated(ignored("trace-log-frequency", "0", integer, "Traces per file."), "trace-config"),
 )  # fmt: skip
 
 
