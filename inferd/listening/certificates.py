@@ -1,5 +1,5 @@
 """
-Reads from X.509 certificates until when they hold; Python's ``ssl`` tells nobody.
+Reads from X.509 certificates until when they hold; Python's ``ssl`` tells it of authorities' only.
 
 Source: RFC 5280 section 4.1 (the fields of a certificate and the forms of a time), X.690
 section 8 (DER's tags and lengths).
