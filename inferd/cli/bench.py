@@ -30,6 +30,8 @@ waits because the server is slow counts (no coordinated omission).
 A level is measured in windows of the measurement interval until three in a row differ by
 less than --stability-percentage in throughput and latency; those three are reported.
 
+The server is loaded over TCP: -u is HOST:PORT, with HTTP also https://HOST:PORT.
+
 input data (--input-data FILE.json), as perf_analyzer reads it:
   {"data": [{"INPUT0": [1, 2, 3], "INPUT1": {"content": [4, 5, 6], "shape": [3]}},
             {"INPUT0": {"b64": "AAAA"}, "INPUT1": ...}]}
