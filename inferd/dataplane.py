@@ -32,7 +32,7 @@ from inferd.protocol.classification import classify
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.signature import Signature, TensorSpec
 from inferd.repository.catalog import Catalog
-from inferd.scheduling.pending import Pending
+from inferd.scheduling.pending import AnswerFuture, Pending
 from inferd.scheduling.replies import MappedReplies, OneReply, ReplySource
 from inferd.scheduling.scheduler import Scheduler
 
@@ -218,9 +218,15 @@ class DataPlane:
                 return self._classified(loaded, request, response)
         return response
 
-    def start(self, request: InferRequest) -> tuple[Scheduler, Pending] | None:
+    def start(
+        self, request: InferRequest, future: AnswerFuture
+    ) -> tuple[Scheduler, Pending] | None:
         """
-        Queue a request without a deadline whose answer is a future, as :meth:`infer` awaits it.
+        Queue a request without a deadline that need not be awaited by :meth:`infer`.
+
+        Args:
+            request: The request.
+            future: Gets what :meth:`infer` would return or raise.
 
         Returns:
             The scheduler and the queued request, or ``None`` when the request has to be
@@ -236,7 +242,7 @@ class DataPlane:
         loaded.signature.check(request)
         if request.timeout_us:
             _apply_timeout(loaded, request)
-        return scheduler, scheduler.submit(request)
+        return scheduler, scheduler.submit(request, future)
 
     def is_decoupled(self, name: str, version: str) -> bool:
         """Whether a model's requests have any number of responses; raises as :meth:`infer`."""

@@ -70,7 +70,7 @@ class LoadedVersion:
         timeout_is_deadline: Whether a request's ``timeout`` is its deadline, too.
         holds: Who needs it a while longer: requests of ensembles.
         decoupled: Whether its requests have any number of responses.
-        direct: The scheduler, if a request may be left with it and its future called back on;
+        direct: The scheduler, if a request may be left with it and a future for its answer;
             ``None`` if requests have to be awaited.
         generation: Which load it is of; no two of a process are the same.
     """

@@ -1,10 +1,31 @@
 """A request between its arrival at a scheduler and its answer."""
 
-import asyncio
 from collections.abc import Hashable
+from typing import Protocol
 
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.scheduling.replies import ReplyStream
+
+
+class AnswerFuture(Protocol):
+    """
+    What gets a request's one outcome; has what schedulers use of ``asyncio.Future``.
+
+    A frontend may hand in one of its own, which acts on the outcome at once: a real future
+    calls back in the loop's next turn. It must not raise.
+    """
+
+    def done(self) -> bool:
+        """Whether it has its outcome, or nobody waits for one."""
+
+    def set_result(self, result: InferResponse, /) -> object:
+        """Take the answer."""
+
+    def set_exception(self, exception: BaseException, /) -> object:
+        """Take what went wrong."""
+
+    def cancel(self) -> object:
+        """Note that nobody waits any more."""
 
 
 class Pending:
@@ -17,7 +38,7 @@ class Pending:
         request: InferRequest,
         shape_key: Hashable,
         enqueued_ns: int,
-        future: "asyncio.Future[InferResponse]",
+        future: AnswerFuture,
     ) -> None:
         self.request = request
         self.rows = request.batch_size

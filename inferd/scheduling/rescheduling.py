@@ -5,14 +5,14 @@ An iterative sequence executes them again; everywhere else they fail, because no
 ever answer them.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Sequence
 from typing import Protocol
 
 from inferd.errors import BackendError, InferdError
-from inferd.protocol.messages import InferRequest, InferResponse
+from inferd.protocol.messages import InferRequest
 from inferd.scheduling.execution import Execution
+from inferd.scheduling.pending import AnswerFuture
 from inferd.scheduling.replies import Reply, ReplyStream
 
 
@@ -20,8 +20,11 @@ class Executed(Protocol):
     """A request of a batch that was executed."""
 
     request: InferRequest
-    future: "asyncio.Future[InferResponse]"
     stream: ReplyStream | None
+
+    @property
+    def future(self) -> AnswerFuture:
+        """What gets its answer."""
 
 
 def refuse_rescheduled(batch: Sequence[Executed], done: Execution) -> None:

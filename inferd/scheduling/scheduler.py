@@ -24,7 +24,7 @@ from inferd.scheduling.inline import InlinePolicy
 from inferd.scheduling.instances import Seat
 from inferd.scheduling.limited_instances import Permits, make_pool
 from inferd.scheduling.ordering import ArrivalOrder
-from inferd.scheduling.pending import Pending
+from inferd.scheduling.pending import AnswerFuture, Pending
 from inferd.scheduling.policy import BatchPolicy
 from inferd.scheduling.replies import ReplyStream
 from inferd.scheduling.rescheduling import refuse_rescheduled
@@ -127,9 +127,10 @@ class Scheduler:
             DeadlineExceeded: It could not be answered before its deadline.
             InferdError: Whatever the execution came to.
         """
-        pending = self.submit(request)
+        future: asyncio.Future[InferResponse] = self._loop.create_future()
+        pending = self.submit(request, future)
         try:
-            return await pending.future
+            return await future
         except asyncio.CancelledError:
             self._cancel(pending)
             raise
@@ -146,12 +147,23 @@ class Scheduler:
             QueueFull: As many requests of its priority wait as the config allows.
         """
         assert self._streams is not None
-        pending = self.submit(request)
-        pending.stream = self._streams.open(pending, self._cancel)
+        future: asyncio.Future[InferResponse] = self._loop.create_future()
+        pending = self.submit(request, future)
+        pending.stream = self._streams.open(pending, future, self._cancel)
         return pending.stream
 
-    def submit(self, request: InferRequest) -> Pending:
-        """Queue a checked request; its future gets the answer. Raises as :meth:`infer` does."""
+    def submit(self, request: InferRequest, future: AnswerFuture) -> Pending:
+        """
+        Queue a checked request.
+
+        Args:
+            request: The request.
+            future: Gets the answer, not before this has returned.
+
+        Raises:
+            ShuttingDown: As :meth:`infer`.
+            QueueFull: As :meth:`infer`.
+        """
         if not self._accepting:
             raise ShuttingDown(
                 "Server is stopping, scheduler for model has stopped accepting new inference "
@@ -163,7 +175,7 @@ class Scheduler:
             request,
             self._assembler.shape_key(request),
             time.monotonic_ns(),
-            self._loop.create_future(),
+            future,
         )
         if self._batcher.add(pending) is not None:
             self._add_to_full(pending)
@@ -174,6 +186,15 @@ class Scheduler:
         if self._pool.has_free or self._times_out:
             self._pump_soon()
         return pending
+
+    def end_turn(self) -> None:
+        """
+        Execute what this turn of the loop has queued, instead of at the turn's end.
+
+        For a caller that knows that nothing more will come in this turn.
+        """
+        if self._pumping:
+            self._pump()
 
     def take_back(self, pending: Pending) -> None:
         """Give a request up; of one that executes only the answer is dropped."""

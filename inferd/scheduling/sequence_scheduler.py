@@ -24,6 +24,7 @@ from inferd.scheduling.history import count_failed
 from inferd.scheduling.inline import InlinePolicy
 from inferd.scheduling.instances import Seat
 from inferd.scheduling.limited_instances import Permits, make_pool
+from inferd.scheduling.pending import AnswerFuture
 from inferd.scheduling.replies import ReplyStream
 from inferd.scheduling.rescheduling import end_unfinished, goes_on, refuse_rescheduled
 from inferd.scheduling.sequence_assembly import SequenceAssembler
@@ -135,9 +136,10 @@ class SequenceScheduler:
                 is taken back, the sequence goes on without it.
             InferdError: Whatever the execution came to.
         """
-        step = self.submit(request)
+        future: asyncio.Future[InferResponse] = self._loop.create_future()
+        step = self.submit(request, future)
         try:
-            return await step.future
+            return await future
         except asyncio.CancelledError:
             self._cancel(step)
             raise
@@ -150,12 +152,22 @@ class SequenceScheduler:
         later are replies here; raises the others as it does.
         """
         assert self._streams is not None
-        step = self.submit(request)
-        step.stream = self._streams.open(step, self._cancel)
+        future: asyncio.Future[InferResponse] = self._loop.create_future()
+        step = self.submit(request, future)
+        step.stream = self._streams.open(step, future, self._cancel)
         return step.stream
 
-    def submit(self, request: InferRequest) -> Step:
-        """Queue a checked request; its future gets the answer. Raises as :meth:`infer` does."""
+    def submit(self, request: InferRequest, future: AnswerFuture) -> Step:
+        """
+        Queue a checked request.
+
+        Args:
+            request: The request.
+            future: Gets the answer.
+
+        Raises:
+            InferdError: As :meth:`infer` does, of what is known at once.
+        """
         if not self._accepting:
             raise ShuttingDown(
                 "Server is stopping, scheduler for model has stopped accepting new inference "
@@ -169,7 +181,7 @@ class SequenceScheduler:
         now_ns = time.monotonic_ns()
         self._reject_expired(now_ns)
         shape_key = self._assembler.assembler.shape_key(request)
-        step = Step(request, shape_key, now_ns, self._loop.create_future())
+        step = Step(request, shape_key, now_ns, future)
         step.once = once
         if self._table.admit(step, now_ns):
             logger.warning(

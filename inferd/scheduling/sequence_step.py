@@ -1,10 +1,10 @@
 """A request of a sequence between its arrival at the scheduler and its answer."""
 
-import asyncio
 from collections.abc import Hashable
 
-from inferd.protocol.messages import InferRequest, InferResponse
+from inferd.protocol.messages import InferRequest
 from inferd.scheduling.decoupled import Sender
+from inferd.scheduling.pending import AnswerFuture
 from inferd.scheduling.replies import ReplyStream
 
 
@@ -29,7 +29,7 @@ class Step:
         request: InferRequest,
         shape_key: Hashable,
         enqueued_ns: int,
-        future: "asyncio.Future[InferResponse]",
+        future: AnswerFuture,
     ) -> None:
         self.request = request
         self.shape_key = shape_key

@@ -9,8 +9,9 @@ import asyncio
 from typing import Final, Protocol
 
 from inferd.errors import BackendError, DeadlineExceeded, InferdError, QueueFull, QueueTimeout
-from inferd.protocol.messages import InferRequest, InferResponse
+from inferd.protocol.messages import InferRequest
 from inferd.scheduling.execution import Answer, Execution
+from inferd.scheduling.pending import AnswerFuture
 from inferd.scheduling.statistics import ModelStatistics
 
 _EARLY_NS: Final = 2_000_000
@@ -26,7 +27,10 @@ class Waiting(Protocol):
     request: InferRequest
     enqueued_ns: int
     """When it was queued, monotonic."""
-    future: "asyncio.Future[InferResponse]"
+
+    @property
+    def future(self) -> AnswerFuture:
+        """What gets its answer."""
 
 
 def settle(statistics: ModelStatistics, waiting: Waiting, answer: Answer, done: Execution) -> None:

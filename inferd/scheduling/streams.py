@@ -49,17 +49,20 @@ class OpenStreams:
     def __len__(self) -> int:
         return self._count
 
-    def open(self, waiting: W, cancel: Callable[[W], None]) -> ReplyStream:
+    def open(
+        self, waiting: W, future: "asyncio.Future[InferResponse]", cancel: Callable[[W], None]
+    ) -> ReplyStream:
         """
         Return the stream of a request that was queued.
 
         Args:
             waiting: The request.
+            future: Its future.
             cancel: Takes it back if it is still queued.
         """
         stream = ReplyStream(waiting.request)
         stream.call_on_close(partial(_take_back, waiting, cancel))
-        waiting.future.add_done_callback(partial(_tell, stream))
+        future.add_done_callback(partial(_tell, stream))
         return stream
 
     def sender(self, waiting: StreamWaiting, respond: Respond, completions: Completions) -> Sender:

@@ -29,6 +29,7 @@ import uvloop
 from inferd.backend import Batch, Instance
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.tensors import Tensor
+from inferd.scheduling.pending import AnswerFuture
 from inferd.scheduling.policy import BatchPolicy, PriorityPolicy, QueuePolicy
 from inferd.scheduling.scheduler import Scheduler
 from inferd.scheduling.sequence_oldest import OldestLane, OldestPolicy
@@ -100,7 +101,7 @@ class NullAssembler:
 class Queues(Protocol):
     """A scheduler."""
 
-    def submit(self, request: InferRequest) -> object:
+    def submit(self, request: InferRequest, future: AnswerFuture) -> object:
         """Queue a request."""
 
 
@@ -207,9 +208,15 @@ async def time_us(case: Case, arrivals: int, total: int) -> float:
 
 async def answered(scheduler: Queues, requests: Sequence[InferRequest]) -> None:
     """Submit the requests in one turn of the loop and wait for their answers."""
-    submit = scheduler.submit
-    for one in [submit(made) for made in requests]:
-        await one.future
+    for one in [submitted(scheduler, made) for made in requests]:
+        await one
+
+
+def submitted(scheduler: Queues, request: InferRequest) -> "asyncio.Future[InferResponse]":
+    """Submit a request and return the future of its answer."""
+    future: asyncio.Future[InferResponse] = asyncio.get_running_loop().create_future()
+    scheduler.submit(request, future)
+    return future
 
 
 async def waiting_bytes(case: Case) -> float:
@@ -218,19 +225,19 @@ async def waiting_bytes(case: Case) -> float:
     instance.gate = threading.Event()
     scheduler = case.make(instance)
     first = case.request if case.begin is None else case.begin
-    executing = [scheduler.submit(first(number)) for number in range(BATCH)]
+    executing = [submitted(scheduler, first(number)) for number in range(BATCH)]
     await asyncio.sleep(0)
     gc.collect()
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
-    waiting = [scheduler.submit(case.request(number)) for number in range(WAITING)]
+    waiting = [submitted(scheduler, case.request(number)) for number in range(WAITING)]
     await asyncio.sleep(0)
     gc.collect()
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     instance.gate.set()
     for one in executing + waiting:
-        await one.future
+        await one
     await scheduler.close()
     return (after - before) / WAITING
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from inferd.errors import BackendError, ShuttingDown
+from inferd.scheduling.inline import inline_policy
 from inferd.scheduling.policy import BatchPolicy
 
 DYNAMIC = BatchPolicy(4, True)
@@ -118,9 +119,13 @@ async def test_a_request_taken_back_is_counted_as_cancelled(rigs):
     """Queued or executing, the others are answered."""
     rig = rigs()
     rig.instance.hold()
-    executing = rig.scheduler.submit(rig.make.request(0))
+
+    def submit(value):
+        return rig.scheduler.submit(rig.make.request(value), asyncio.Future())
+
+    executing = submit(0)
     await rig.started()
-    queued, kept = (rig.scheduler.submit(rig.make.request(value)) for value in (1, 2))
+    queued, kept = submit(1), submit(2)
     rig.scheduler.take_back(queued)
     rig.scheduler.take_back(executing)
     rig.instance.open()
@@ -130,6 +135,19 @@ async def test_a_request_taken_back_is_counted_as_cancelled(rigs):
     assert executing.future.cancelled()
     assert rig.instance.sizes == [1, 1]
     assert rig.statistics.pending == 0
+
+
+async def test_a_turn_may_be_ended_by_who_knows_that_nothing_more_comes(rigs):
+    """What it queued executes at once; a turn that queued nothing executes nothing."""
+    rig = rigs(inline=inline_policy("inline"))
+    rig.scheduler.end_turn()
+    future = asyncio.Future()
+    rig.scheduler.submit(rig.make.request(3), future)
+    assert not future.done()
+    rig.scheduler.end_turn()
+    assert future.done()
+    await asyncio.sleep(0)
+    assert rig.instance.sizes == [1]
 
 
 async def test_a_request_cancelled_during_execution_leaves_its_batch_alone(rigs):

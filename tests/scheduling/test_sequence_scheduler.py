@@ -275,13 +275,17 @@ async def test_what_sequences_wait_and_execute_is_shown(build, ask):
     scheduler, (instance,), statistics = build([DirectLane(2)])
     at_rest = scheduler.snapshot()
     assert (at_rest.levels, at_rest.sequences, at_rest.batches.recent) == ([], Sequences(0, 0), [])
-    first = [scheduler.submit(ask(key, key, "s")) for key in (1, 2)]
+
+    def submit(*step):
+        return scheduler.submit(ask(*step), asyncio.Future())
+
+    first = [submit(key, key, "s") for key in (1, 2)]
     await asyncio.gather(*(step.future for step in first))
     instance.hold()
-    steps = [scheduler.submit(ask(2, 7, "e"))]
+    steps = [submit(2, 7, "e")]
     await executing(instance)
     await executing(instance)
-    steps += [scheduler.submit(ask(3, 8, "se")), scheduler.submit(ask(1, 9, "e"))]
+    steps += [submit(3, 8, "se"), submit(1, 9, "e")]
     found = scheduler.snapshot()
 
     assert found.sequences == Sequences(live=3, backlog=1)

@@ -1,9 +1,9 @@
 """
-A unary inference that needs no task: it is started when its message is there and answered
-by the callback of its future.
+A unary inference that needs no task: it is started when its message is there and is itself
+what its answer is handed to.
 
-Saves a task, its steps and a turn of the loop per request; calls with a deadline, on
-streams, or to models whose scheduler must be awaited are ordinary calls.
+Saves a task, a future, their steps and two turns of the loop per request; calls with a
+deadline, on streams, or to models whose scheduler must be awaited are ordinary calls.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ class Answering(Protocol):
     """What an inference needs of its connection."""
 
     def answer(self, direct: "Direct", response: InferResponse) -> None:
-        """End the call with its answer."""
+        """End the call with its answer; may raise what encoding the answer raises."""
 
     def finish(self, stream: Stream, outcome: Outcome) -> None:
         """End the call with a status."""
@@ -31,26 +31,36 @@ class Answering(Protocol):
 
 class Direct:
     """
-    One unary inference.
+    One unary inference; the ``AnswerFuture`` of its request.
 
     Args:
         connection: Its connection.
         stream: Its HTTP/2 stream.
-        started: The inference.
 
     Attributes:
         stream: Its HTTP/2 stream.
-        task: What ends when it is answered.
     """
 
-    __slots__ = ("_connection", "_pending", "_queue", "stream", "task")
+    __slots__ = ("_connection", "_done", "_over", "_started", "stream")
 
-    def __init__(self, connection: Answering, stream: Stream, started: Started) -> None:
+    def __init__(self, connection: Answering, stream: Stream) -> None:
         self.stream = stream
-        self._queue, self._pending = started
-        self.task = self._pending.future
         self._connection = connection
-        self.task.add_done_callback(self._on_answer)
+        self._done = False
+        self._started: Started | None = None
+        self._over: asyncio.Future[None] | None = None
+
+    @property
+    def task(self) -> "asyncio.Future[None]":
+        """What ends when it is answered or given up."""
+        if self._over is None:
+            self._over = asyncio.get_running_loop().create_future()
+            self._tell()
+        return self._over
+
+    def queued(self, started: Started) -> None:
+        """Note where its request was queued."""
+        self._started = started
 
     def add(self, body: bytes, compressed: bool) -> None:
         """Drop a message: a unary call has one."""
@@ -64,12 +74,41 @@ class Direct:
     def take_back(self) -> None:
         """Give the request up; nobody waits for its answer."""
         self._connection.forget(self)
-        self.task.remove_done_callback(self._on_answer)
-        self._queue.take_back(self._pending)
+        if self._started is not None:
+            queue, pending = self._started
+            queue.take_back(pending)
 
-    def _on_answer(self, future: "asyncio.Future[InferResponse]") -> None:
+    def done(self) -> bool:
+        """Whether the call is over, or nobody waits for its end."""
+        return self._done
+
+    def set_result(self, result: InferResponse, /) -> None:
+        """Answer the call."""
+        self._done = True
+        # The queue's entry refers to this object: neither would be freed without the collector.
+        self._started = None
         self._connection.forget(self)
         try:
-            self._connection.answer(self, future.result())
-        except (Exception, asyncio.CancelledError) as error:
+            self._connection.answer(self, result)
+        except Exception as error:
             self._connection.finish(self.stream, failure(error, self.stream.path))
+        if self._over is not None:
+            self._tell()
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        """End the call with what went wrong."""
+        self._done = True
+        self._started = None
+        self._connection.forget(self)
+        self._connection.finish(self.stream, failure(exception, self.stream.path))
+        self._tell()
+
+    def cancel(self) -> None:
+        """Note that nobody waits any more; the call is ended by whoever gave it up."""
+        self._done = True
+        self._started = None
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._done and self._over is not None and not self._over.done():
+            self._over.set_result(None)

@@ -20,6 +20,7 @@ from inferd.frontends.grpc.direct import Direct
 from inferd.frontends.grpc.errors import SHUTTING_DOWN
 from inferd.frontends.grpc.native_call import NativeCall
 from inferd.frontends.grpc.serving import Outcome, failure, http_refusal
+from inferd.frontends.grpc.starting import Queue
 from inferd.frontends.grpc.transport import Hosting
 from inferd.listening.writing import write_all
 from inferd.protocol.infer_protobuf import RequestMessage
@@ -83,6 +84,7 @@ class NativeConnection(asyncio.Protocol):
             max_header_bytes=HEADER_LIST_BYTES,
         )
         self._calls: set[NativeCall | Direct] = set()
+        self._queued: Queue | None = None
         self._waiting: dict[_http2.Stream, asyncio.Future[None]] = {}
         self._flushed: asyncio.Future[None] | None = None
         self._writing = False
@@ -107,6 +109,8 @@ class NativeConnection(asyncio.Protocol):
             log.exception("gRPC connection failed")
             self._transport.abort()
             return
+        if self._queued is not None:
+            self._end_turn(self._queued)
         if self._kernel.wants_write or self._kernel.done:
             self._write_soon()
 
@@ -222,16 +226,24 @@ class NativeConnection(asyncio.Protocol):
             return
         try:
             message = self._codec.decode(body, RequestMessage)
-            pending = start(message)
+            call = Direct(self, stream)
+            started = start(message, call)
         except Exception as error:
             self.finish(stream, failure(error, stream.path))
             return
-        if pending is None:
+        if started is None:
             self._open_call(stream).add_decoded(message)
             return
-        call = Direct(self, stream, pending)
+        call.queued(started)
+        self._queued = started[0]
         stream.owner = call
         self._calls.add(call)
+
+    def _end_turn(self, queue: Queue) -> None:
+        """Execute at once what was just queued, if it is all that the clients wait for."""
+        self._queued = None
+        if len(self._calls) == 1 and len(self._hosting.connections) == 1:
+            queue.end_turn()
 
     def _is_plain(self, stream: _http2.Stream) -> bool:
         return (

@@ -59,6 +59,7 @@ class GrpcServer:
         self._reuse_port = reuse_port
         self._tls = tls
         self._drain = Drain()
+        self._connections: set[Connection] = set()
         inference = InferenceService(dataplane, self._drain)
         mapping = {**inference.__mapping__(), **HealthService(dataplane).__mapping__()}
         hosting = Hosting(
@@ -68,10 +69,10 @@ class GrpcServer:
             max_message_bytes,
             self._remember,
             self._forget,
+            self._connections,
         )
         self.transport, self._new_protocol = make_transport(transport, hosting)
         self._listener: Listener | None = None
-        self._connections: set[Connection] = set()
         self._none_left = asyncio.Event()
 
     @property

@@ -23,6 +23,7 @@ from inferd.frontends.grpc.stream import InferStream
 from inferd.protocol.infer_codec import CHOSEN
 from inferd.protocol.infer_protobuf import RequestMessage
 from inferd.protocol.messages import InferResponse
+from inferd.scheduling.pending import AnswerFuture
 
 _PATH: Final = "/inference.GRPCInferenceService/"
 _DECOUPLED: Final = "ModelInfer RPC doesn't support models with decoupled transaction policy"
@@ -56,12 +57,12 @@ class InferenceService(pb.GrpcInferenceServiceBase):
         """Return what starts unary inferences that need not be awaited, by method path."""
         return {f"{_PATH}ModelInfer": self._start}
 
-    def _start(self, message: RequestMessage) -> Started | None:
+    def _start(self, message: RequestMessage, future: AnswerFuture) -> Started | None:
         received_ns = time.monotonic_ns()
         request = CHOSEN.to_request(message)
         request.received_ns = received_ns
         try:
-            return self._dataplane.start(request)
+            return self._dataplane.start(request, future)
         except DecoupledModel:
             raise UnsupportedFeature(_DECOUPLED) from None
 

@@ -8,7 +8,7 @@ hardened, and needs nothing.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -55,6 +55,7 @@ class Hosting:
         max_message_bytes: The largest request message taken, in bytes.
         on_made: Called with a connection when it is up.
         on_lost: Called with it when it is gone.
+        connections: Those that are up.
     """
 
     methods: Methods
@@ -63,6 +64,7 @@ class Hosting:
     max_message_bytes: int
     on_made: Callable[[Connection], object]
     on_lost: Callable[[Connection], object]
+    connections: Collection[Connection]
 
 
 def make_transport(

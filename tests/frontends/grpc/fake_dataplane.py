@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -63,6 +62,13 @@ class FakeReplies:
         self._changed.set()
 
 
+class FakePending:
+    """A queued request."""
+
+    def __init__(self, future):
+        self.future = future
+
+
 class FakeDataPlane:
     """
     Answers by the model's name.
@@ -82,6 +88,7 @@ class FakeDataPlane:
         self.loads = []
         self.unloads = []
         self.cancelled = 0
+        self.turns_ended = 0
         self.running = 0
         self.most_running = 0
         self._released = asyncio.Event()
@@ -112,12 +119,12 @@ class FakeDataPlane:
             self.running -= 1
             self._changed.set()
 
-    def start(self, request):
+    def start(self, request, future):
         """Have every request but those to ``queued`` awaited."""
         if request.model_name != "queued":
             return None
         self.requests.append(request)
-        pending = SimpleNamespace(future=asyncio.get_running_loop().create_future())
+        pending = FakePending(future)
         self.queue.append((request, pending))
         self._changed.set()
         return self, pending
@@ -127,6 +134,11 @@ class FakeDataPlane:
         self.cancelled += 1
         self.queue = [entry for entry in self.queue if entry[1] is not pending]
         pending.future.cancel()
+        self._changed.set()
+
+    def end_turn(self):
+        """Note that what was queued is to be executed at once."""
+        self.turns_ended += 1
         self._changed.set()
 
     def is_decoupled(self, name, version):

@@ -1,6 +1,8 @@
 """Inferences without a task: queued at once, answered by a callback."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 from grpclib.const import Status
@@ -38,7 +40,7 @@ async def test_the_answer_of_a_queued_request_is_sent(raw, client, dataplane):
     [
         (InvalidRequest("no"), (Status.INVALID_ARGUMENT, "no")),
         (ZeroDivisionError("secret"), (Status.INTERNAL, "internal error")),
-        (None, (Status.CANCELLED, "Request cancelled")),
+        (asyncio.CancelledError(), (Status.CANCELLED, "Request cancelled")),
     ],
 )
 async def test_what_goes_wrong_with_a_queued_request_is_told(
@@ -47,10 +49,7 @@ async def test_what_goes_wrong_with_a_queued_request_is_told(
     """As with any other call."""
     stream_id = await start(raw, client)
     [future] = await queued(dataplane)
-    if error is None:
-        future.cancel()
-    else:
-        future.set_exception(error)
+    future.set_exception(error)
     assert status_of(await raw.outcome(stream_id)) == outcome
 
 
@@ -63,10 +62,46 @@ async def test_an_answer_that_cannot_be_encoded_is_an_error(raw, client, datapla
     assert raw.body(stream_id) == b""
 
 
+async def test_an_answered_request_is_freed_without_the_collector(raw, client, dataplane):
+    """It and its tensors are gone with the answer, however seldom garbage is collected."""
+    stream_id = await start(raw, client)
+    [future] = await queued(dataplane)
+    pending = weakref.ref(dataplane.queue[0][1])
+    dataplane.queue.clear()
+    gc.disable()
+    try:
+        future.set_result(InferResponse("queued", "1", ()))
+        del future
+        await raw.outcome(stream_id)
+        assert pending() is None
+    finally:
+        gc.enable()
+
+
+async def test_the_only_request_is_executed_in_the_turn_it_comes_in(raw, client, dataplane):
+    """With others in flight the queue waits for what else comes in the turn."""
+    await start(raw, client)
+    await queued(dataplane)
+    assert dataplane.turns_ended == 1
+    await start(raw, client)
+    await queued(dataplane, 2)
+    assert dataplane.turns_ended == 1
+
+
+async def test_with_two_clients_a_request_waits_for_what_else_comes(
+    raw, server, connect_raw, client, dataplane
+):
+    """The other's request may come in the same turn, for the same batch."""
+    other = await connect_raw(server.port)
+    await start(other, client)
+    await queued(dataplane)
+    assert dataplane.turns_ended == 0
+
+
 async def test_what_cannot_be_started_is_told(raw, client, dataplane, monkeypatch):
     """An error at the start has its status."""
 
-    def refuse(request):
+    def refuse(request, future):
         raise InvalidRequest("not like this")
 
     monkeypatch.setattr(dataplane, "start", refuse)
