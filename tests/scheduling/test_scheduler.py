@@ -195,10 +195,11 @@ async def test_statistics_count_what_happened(rigs):
 async def test_a_fast_model_ends_up_inline(rigs):
     """After enough executions no thread is involved, and answers stay right."""
     rig = rigs()
-    answers = [await rig.infer(value) for value in range(50)]
-
-    assert answers == list(range(1, 51))
-    assert rig.scheduler.runs_inline
+    async with asyncio.timeout(30):
+        # One execution that the machine holds up begins the count anew.
+        while not rig.scheduler.runs_inline:
+            assert await rig.infer(1) == 2
+    assert await rig.infer(2) == 3
 
 
 async def test_an_inline_backlog_does_not_starve_the_loop(rigs):
