@@ -40,6 +40,7 @@ _RESPONSE_HEADERS: Final = (
     (b"content-type", b"application/grpc"),
     (b"grpc-accept-encoding", compression.ACCEPTED.encode()),
 )
+_RECEIVED: Final = memoryview(bytearray(1 << 18))
 _MESSAGE: Final = _http2.MESSAGE
 _OPENED: Final = _http2.OPENED
 _ENDED: Final = _http2.ENDED
@@ -62,7 +63,7 @@ class _Over:
 _OVER: Final = _Over()
 
 
-class NativeConnection(asyncio.Protocol):
+class NativeConnection(asyncio.BufferedProtocol):
     """
     One client connection.
 
@@ -97,10 +98,14 @@ class NativeConnection(asyncio.Protocol):
         self._hosting.on_made(self)
         self._write()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where to receive into; the connections share it, none keeps anything there."""
+        return _RECEIVED
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take bytes from the peer; whatever goes wrong ends this connection only."""
         try:
-            self._act(self._kernel.receive(data, time.monotonic_ns()))
+            self._act(self._kernel.receive(_RECEIVED[:nbytes], time.monotonic_ns()))
         except _http2.ProtocolError:
             log.debug("HTTP/2 protocol error", exc_info=True)
             self._write()

@@ -9,7 +9,8 @@ as bytes of :meth:`Connection.data_to_send`.
 Ownership: nghttp2 keeps two kinds of pointers, to the connection, which owns the session,
 and to a stream, which the connection's dictionary owns until nghttp2 says that it closed.
 Bytes of a message are copied on their way in; on their way out a message's buffers are
-held by a :class:`_Segment` until they are copied into the output.
+held by a :class:`_Segment` until they are copied into the output, or, when they are large,
+until a view of them is a piece of the output.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -43,8 +44,10 @@ cdef enum:
     _RESET = 3
     _TOO_LARGE = 4
     PREFIX_BYTES = 5
+    FRAME_HEAD_BYTES = 9
     FIRST_ALLOCATION = 16384
     SMALL_MESSAGE = 16384
+    UNCOPIED = 8192
     OUTPUT_CHUNK = 262144
     OUTPUT_LIMIT = 1048576
     LARGEST_FRAME_SENT = 262144
@@ -238,23 +241,21 @@ cdef class Connection(_Receiving):
         """
         cdef const uint8_t *data = NULL
         cdef ssize_t size
-        cdef Py_ssize_t total = 0
-        cdef list pieces = []
         if self.failed:
             last, self.last_words = self.last_words, b""
             return [last] if last else []
-        while total < OUTPUT_LIMIT:
+        while self.pieces_bytes + self.output_bytes < OUTPUT_LIMIT:
             size = nghttp2_session_mem_send(self.session, &data)
             if self.error is not None or size < 0:
                 self._fail(<int>size)
             if size == 0:
                 break
             self._put(data, size)
-            total += size
             if self.output_bytes >= OUTPUT_CHUNK:
-                pieces.append(self._take_output())
-        if self.output_bytes:
-            pieces.append(self._take_output())
+                self._end_piece()
+        self._end_piece()
+        pieces, self.pieces = self.pieces, []
+        self.pieces_bytes = 0
         self._return_credit()
         return pieces
 
@@ -278,22 +279,47 @@ cdef class Connection(_Receiving):
         self.output_bytes = needed
         return 0
 
-    cdef bytes _take_output(self):
-        cdef bytes taken = PyBytes_FromStringAndSize(self.output, self.output_bytes)
-        self.output_bytes = 0
-        return taken
+    cdef int _end_piece(self) except -1:
+        if self.output_bytes:
+            self.pieces.append(PyBytes_FromStringAndSize(self.output, self.output_bytes))
+            self.pieces_bytes += self.output_bytes
+            self.output_bytes = 0
+        return 0
+
+    cdef int _put_uncopied(self, const uint8_t *head, size_t size) except -1:
+        """Put a frame's head and the view that :meth:`_fill` chose for it."""
+        if self.pieces_bytes >= OUTPUT_LIMIT:
+            return NGHTTP2_ERR_WOULDBLOCK
+        self._put(head, FRAME_HEAD_BYTES)
+        self._end_piece()
+        self.pieces.append(self.uncopied)
+        self.pieces_bytes += size
+        self.uncopied = None
+        return 0
 
     cdef ssize_t _fill(
         self, Stream stream, uint8_t *buffer, size_t room, uint32_t *flags
     ) except? -1:
-        """Copy what is queued of a stream into a frame."""
+        """
+        Copy what is queued of a stream into a frame.
+
+        A frame of much that lies in one place is not copied but put into the output as a
+        view, by :meth:`_put_uncopied`.
+        """
         cdef size_t filled = 0, size
         cdef _Segment segment
         cdef list outgoing = stream.outgoing
         while filled < room and stream.out_index < len(outgoing):
             segment = <_Segment>outgoing[stream.out_index]
             size = min(room - filled, <size_t>(segment.view.len - stream.out_offset))
-            memcpy(buffer + filled, <char *>segment.view.buf + stream.out_offset, size)
+            if size < UNCOPIED:
+                memcpy(buffer + filled, <char *>segment.view.buf + stream.out_offset, size)
+            elif filled:
+                break
+            else:
+                self.uncopied = segment.part(stream.out_offset, size)
+                flags[0] |= NGHTTP2_DATA_FLAG_NO_COPY
+                room = size
             filled += size
             stream.out_offset += size
             if stream.out_offset == segment.view.len:

@@ -138,6 +138,18 @@ cdef ssize_t _read(
         return NGHTTP2_ERR_CALLBACK_FAILURE
 
 
+cdef int _send_uncopied(
+    nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t size,
+    nghttp2_data_source *source, void *user
+) noexcept:
+    cdef Connection connection = <Connection>user
+    try:
+        return connection._put_uncopied(head, size)
+    except BaseException as error:
+        connection.error = error
+        return NGHTTP2_ERR_CALLBACK_FAILURE
+
+
 cdef ssize_t _frame_size(
     nghttp2_session *session, uint8_t kind, int32_t stream_id, int32_t connection_window,
     int32_t stream_window, uint32_t max_frame_bytes, void *user

@@ -16,6 +16,9 @@ cdef class _Session:
     cdef int64_t now_ns
     cdef char *output
     cdef Py_ssize_t output_bytes, output_capacity
+    cdef list pieces
+    cdef Py_ssize_t pieces_bytes
+    cdef object uncopied
     cdef bytes last_words
     cdef readonly Py_ssize_t pongs
 
@@ -42,6 +45,7 @@ cdef class _Session:
         self.resets_left = self.reset_burst = reset_burst
         self.resets_per_ns = resets_per_second / 1e9
         self.last_words = b""
+        self.pieces = []
         self._open_session()
         self._greet(stream_window, connection_window, max_frame_bytes, max_streams)
 
@@ -64,6 +68,7 @@ cdef class _Session:
             nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, _on_frame_sent)
             nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, _on_close)
             nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks, _frame_size)
+            nghttp2_session_callbacks_set_send_data_callback(callbacks, _send_uncopied)
             nghttp2_option_set_no_auto_window_update(option, 1)
             nghttp2_option_set_no_closed_streams(option, 1)
             nghttp2_option_set_max_outbound_ack(option, MAX_OUTBOUND_ACKS)

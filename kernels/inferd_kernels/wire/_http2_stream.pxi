@@ -5,10 +5,16 @@ cdef class _Segment:
 
     cdef Py_buffer view
     cdef bint held
+    cdef object source
 
     def __cinit__(self, object source):
         PyObject_GetBuffer(source, &self.view, PyBUF_SIMPLE)
         self.held = True
+        self.source = source
+
+    cdef object part(self, Py_ssize_t start, Py_ssize_t size):
+        """Return a view of some of its bytes; refers to the buffer by itself."""
+        return memoryview(self.source).cast("B")[start:start + size]
 
     def __dealloc__(self):
         if self.held:

@@ -68,6 +68,7 @@ cdef extern from "nghttp2/nghttp2.h":
         NGHTTP2_FLAG_END_STREAM
         NGHTTP2_DATA_FLAG_EOF
         NGHTTP2_DATA_FLAG_NO_END_STREAM
+        NGHTTP2_DATA_FLAG_NO_COPY
         NGHTTP2_NV_FLAG_NONE
         NGHTTP2_NO_ERROR
         NGHTTP2_PROTOCOL_ERROR
@@ -77,6 +78,7 @@ cdef extern from "nghttp2/nghttp2.h":
         NGHTTP2_SETTINGS_MAX_FRAME_SIZE
         NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE
         NGHTTP2_ERR_DEFERRED
+        NGHTTP2_ERR_WOULDBLOCK
         NGHTTP2_ERR_FLOODED
         NGHTTP2_ERR_BAD_CLIENT_MAGIC
         NGHTTP2_ERR_CALLBACK_FAILURE
@@ -111,6 +113,10 @@ cdef extern from "nghttp2/nghttp2.h":
         nghttp2_session_callbacks *,
         ssize_t (*)(nghttp2_session *, uint8_t, int32_t, int32_t, int32_t, uint32_t,
                     void *) noexcept)
+    void nghttp2_session_callbacks_set_send_data_callback(
+        nghttp2_session_callbacks *,
+        int (*)(nghttp2_session *, nghttp2_frame *, const uint8_t *, size_t,
+                nghttp2_data_source *, void *) noexcept)
 
     int nghttp2_option_new(nghttp2_option **)
     void nghttp2_option_del(nghttp2_option *)
