@@ -77,6 +77,7 @@ class ServerConfig:
         grpc_server_key: As for HTTP.
         grpc_root_cert: As for HTTP.
         grpc_transport: What speaks HTTP/2; ``auto`` is the native one where it is built.
+        grpc_reflection: Whether clients may ask what services there are.
         allow_metrics: Whether metrics are served.
         metrics_address: Address the metrics service listens on.
         metrics_port: Port the metrics service listens on.
@@ -135,6 +136,7 @@ class ServerConfig:
     grpc_server_key: str = ""
     grpc_root_cert: str = ""
     grpc_transport: GrpcTransport = "auto"
+    grpc_reflection: bool = True
 
     allow_metrics: bool = True
     metrics_address: str = "0.0.0.0"

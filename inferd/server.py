@@ -136,6 +136,7 @@ class Server:
                 reuse_port=config.reuse_grpc_port,
                 tls=self._grpc_tls,
                 transport=config.grpc_transport,
+                reflection=config.grpc_reflection,
             )
         if config.allow_http:
             self.http = HttpServer(

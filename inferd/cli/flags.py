@@ -346,6 +346,10 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
             "What speaks HTTP/2: native (nghttp2), python, or auto (native where it is built).",
         ),
         used(
+            "grpc-reflection", "grpc_reflection", last(boolean),
+            "Tell clients such as grpcurl what services there are (gRPC server reflection).",
+        ),
+        used(
             "http-fast-lane", "http_fast_lane", last(boolean),
             "Answer plain inference requests over HTTP beside aiohttp, which takes the others.",
         ),

@@ -154,15 +154,9 @@ class Scheduler:
 
     def submit(self, request: InferRequest, future: AnswerFuture) -> Pending:
         """
-        Queue a checked request.
+        Queue a checked request, and raise as :meth:`infer` does.
 
-        Args:
-            request: The request.
-            future: Gets the answer, not before this has returned.
-
-        Raises:
-            ShuttingDown: As :meth:`infer`.
-            QueueFull: As :meth:`infer`.
+        Its future gets the answer, not before this has returned.
         """
         if not self._accepting:
             raise ShuttingDown(

@@ -8,12 +8,15 @@ on open connections are told why they are refused, and only then do the connecti
 import asyncio
 import ssl
 import time
-from typing import Final
+from typing import Final, Protocol
+
+from grpclib.const import Handler
 
 from inferd.dataplane import DataPlane
 from inferd.frontends.grpc.codec import InferenceCodec
 from inferd.frontends.grpc.drain import Drain
 from inferd.frontends.grpc.health import HealthService
+from inferd.frontends.grpc.reflection import ReflectionService
 from inferd.frontends.grpc.service import InferenceService
 from inferd.frontends.grpc.serving import Methods
 from inferd.frontends.grpc.transport import Connection, Hosting, TransportName, make_transport
@@ -21,6 +24,13 @@ from inferd.listening.listener import Listener, listen
 
 _ABANDON_SECONDS: Final = 1.0
 """How long cancelled calls get to end, and closed connections to take their last bytes."""
+
+
+class Service(Protocol):
+    """What answers some methods."""
+
+    def __mapping__(self) -> dict[str, Handler]:
+        """Return its methods by their paths."""
 
 
 class GrpcServer:
@@ -35,6 +45,7 @@ class GrpcServer:
         tls: How to encrypt, with ``h2`` offered by ALPN; ``None`` is plain text.
         max_message_bytes: The largest request message taken, in bytes.
         transport: What speaks HTTP/2; ``auto`` is the native one where it is built.
+        reflection: Tell clients that ask what services there are.
 
     Attributes:
         transport: Which was chosen, ``native`` or ``python``.
@@ -53,6 +64,7 @@ class GrpcServer:
         tls: ssl.SSLContext | None = None,
         max_message_bytes: int = 2**31 - 1,
         transport: TransportName = "auto",
+        reflection: bool = True,
     ) -> None:
         self._address = address
         self._port = port
@@ -61,7 +73,10 @@ class GrpcServer:
         self._drain = Drain()
         self._connections: set[Connection] = set()
         inference = InferenceService(dataplane, self._drain)
-        mapping = {**inference.__mapping__(), **HealthService(dataplane).__mapping__()}
+        services: list[Service] = [inference, HealthService(dataplane)]
+        if reflection:
+            services.append(ReflectionService(self._drain))
+        mapping = {path: one for each in services for path, one in each.__mapping__().items()}
         hosting = Hosting(
             Methods(mapping, self._drain),
             inference.direct(),
