@@ -323,7 +323,9 @@ class NativeConnection(asyncio.BufferedProtocol):
                 if not pieces:
                     break
                 write_all(self._transport, pieces)
-            self._act(kernel.closed_while_sending())
+            if closed := kernel.closed_while_sending():
+                # A scheduler may be in the middle of answering a batch; it comes first.
+                self._loop.call_soon(self._act, closed)
         except _http2.ProtocolError:
             log.debug("HTTP/2 protocol error", exc_info=True)
             write_all(self._transport, kernel.data_to_send())
