@@ -27,9 +27,10 @@ class Tensor:
         name: The tensor's name.
         datatype: The wire name of its datatype, such as ``"FP32"``.
         shape: Its dimensions, the batch dimension included.
+        buffer: Its raw form, if that is at hand; :meth:`raw` makes it.
     """
 
-    __slots__ = ("_array", "_raw", "datatype", "name", "shape")
+    __slots__ = ("_array", "buffer", "datatype", "name", "shape")
 
     def __init__(
         self,
@@ -43,7 +44,7 @@ class Tensor:
         self.name = name
         self.datatype = datatype
         self.shape = tuple(shape)
-        self._raw = raw
+        self.buffer = raw
         self._array = array
 
     @property
@@ -54,7 +55,7 @@ class Tensor:
     @property
     def has_raw(self) -> bool:
         """Whether the raw form is at hand without a conversion."""
-        return self._raw is not None
+        return self.buffer is not None
 
     def set_elements(self, elements: list[bytes]) -> None:
         """Keep the decoded elements of a ``BYTES`` tensor, so that they are split only once."""
@@ -71,12 +72,12 @@ class Tensor:
             BytesFormatError: A ``BYTES`` element is cut short.
         """
         if self._array is None:
-            assert self._raw is not None
+            assert self.buffer is not None
             if self.datatype == "BYTES":
-                self._array = bytes_tensor.to_array(bytes_tensor.split(self._raw), self.shape)
+                self._array = bytes_tensor.to_array(bytes_tensor.split(self.buffer), self.shape)
             else:
                 dtype = BY_NAME[self.datatype].dtype
-                self._array = np.frombuffer(self._raw, dtype).reshape(self.shape)
+                self._array = np.frombuffer(self.buffer, dtype).reshape(self.shape)
         return self._array
 
     def raw(self) -> Buffer:
@@ -85,14 +86,14 @@ class Tensor:
 
         ``BYTES`` elements carry their 4-byte length prefixes.
         """
-        if self._raw is None:
+        if self.buffer is None:
             assert self._array is not None
             if self.datatype == "BYTES":
-                self._raw = bytes_tensor.join(self._array.ravel().tolist())
+                self.buffer = bytes_tensor.join(self._array.ravel().tolist())
             else:
                 contiguous = np.ascontiguousarray(self._array, BY_NAME[self.datatype].dtype)
-                self._raw = contiguous.reshape(-1).view(np.uint8).data
-        return self._raw
+                self.buffer = contiguous.reshape(-1).view(np.uint8).data
+        return self.buffer
 
     def alias(self, name: str, shape: Sequence[int]) -> "Tensor":
         """
@@ -104,7 +105,7 @@ class Tensor:
             name: The alias's name.
             shape: A shape with as many elements.
         """
-        raw, array = self._raw, self._array
+        raw, array = self.buffer, self._array
         if raw is not None:
             raw = raw if isinstance(raw, bytes) else memoryview(raw).toreadonly()
         if array is not None:

@@ -30,7 +30,15 @@ class Assembler:
         version: The version number, for the responses.
     """
 
-    __slots__ = ("_all_outputs", "_batches", "_keyed", "_model_name", "_signature", "_version")
+    __slots__ = (
+        "_all_outputs",
+        "_batches",
+        "_exchanged",
+        "_keyed",
+        "_model_name",
+        "_signature",
+        "_version",
+    )
 
     def __init__(self, signature: Signature, version: int) -> None:
         self._signature = signature
@@ -38,6 +46,7 @@ class Assembler:
         self._version = str(version)
         self._batches = signature.batches
         self._all_outputs = list(signature.outputs)
+        self._exchanged = [one for one in signature.inputs.values() if one.reshape is not None]
         self._keyed = [spec.name for spec in signature.inputs.values() if spec.is_variable]
         if any(spec.optional for spec in signature.inputs.values()):
             self._keyed = list(signature.inputs)
@@ -46,6 +55,11 @@ class Assembler:
     def output_names(self) -> Sequence[str]:
         """The outputs clients can ask for, in the config's order."""
         return self._all_outputs
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether any requests fit into one batch; :meth:`shape_key` need not be asked."""
+        return not self._keyed
 
     def shape_key(self, request: InferRequest) -> Hashable:
         """Return a value that is equal for requests which fit into one batch."""
@@ -56,15 +70,21 @@ class Assembler:
 
     def gather(self, requests: Sequence[InferRequest]) -> Batch:
         """Return the requests as one batch; a single request is not copied."""
-        inputs: dict[str, Array] = {}
-        for name in requests[0].inputs:
-            tensors = [request.inputs[name] for request in requests]
-            array = tensors[0].array() if len(tensors) == 1 else concatenate(tensors)
-            spec = self._signature.inputs.get(name)
-            if spec is not None and spec.reshape is not None:
-                array = array.reshape(self._reshaped(array.shape, spec.dims, spec.reshape))
-            inputs[name] = array
-        size = sum(request.batch_size for request in requests) if self._batches else 1
+        first = requests[0]
+        if len(requests) == 1:
+            inputs = {name: tensor.array() for name, tensor in first.inputs.items()}
+            size = first.batch_size
+        else:
+            inputs = {
+                name: concatenate([request.inputs[name] for request in requests])
+                for name in first.inputs
+            }
+            size = sum([request.batch_size for request in requests]) if self._batches else 1
+        for spec in self._exchanged:
+            if spec.name in inputs:
+                array = inputs[spec.name]
+                shape = self._reshaped(array.shape, spec.dims, spec.reshape or ())
+                inputs[spec.name] = array.reshape(shape)
         return Batch(inputs, self._output_names(requests), size, requests)
 
     def scatter(self, batch: Batch, outputs: Sequence[Array]) -> list[InferResponse | InferdError]:
@@ -76,6 +96,9 @@ class Assembler:
         """
         columns = self._columns(batch, outputs)
         failures, parameters = batch.failures, batch.parameters
+        is_plain = failures is None and parameters is None
+        if is_plain and columns and batch.output_names is self._all_outputs:
+            return self._plain_answers(batch.requests, columns)
         answers: list[InferResponse | InferdError] = []
         for index, request in enumerate(batch.requests):
             if failures is not None and index in failures:
@@ -95,6 +118,23 @@ class Assembler:
                 )
             )
         return answers
+
+    def _plain_answers(
+        self, requests: Sequence[InferRequest], columns: Mapping[str, Sequence[Tensor]]
+    ) -> list[InferResponse | InferdError]:
+        """Return an answer with every output for each request; some may ask for fewer."""
+        name, version = self._model_name, self._version
+        return [
+            InferResponse(
+                name,
+                version,
+                [columns[one.name][index] for one in request.outputs] if request.outputs else all_,
+                id=request.id,
+            )
+            for index, (request, all_) in enumerate(
+                zip(requests, zip(*columns.values(), strict=True), strict=True)
+            )
+        ]
 
     def respond(
         self,
@@ -183,10 +223,12 @@ class Assembler:
         raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
         row_bytes = array.nbytes // batch.size
         slices: list[Tensor] = []
-        offset = 0
+        offset = rows = 0
         for request in batch.requests:
-            end = offset + request.batch_size * row_bytes
-            shape = (request.batch_size, *rest)
+            if request.batch_size != rows:
+                rows = request.batch_size
+                shape = (rows, *rest)
+            end = offset + rows * row_bytes
             slices.append(Tensor(name, datatype, shape, raw=raw[offset:end]))
             offset = end
         return slices
@@ -201,12 +243,11 @@ def concatenate(tensors: Sequence[Tensor]) -> Array:
     """Return the tensors joined along dimension 0."""
     first = tensors[0]
     itemsize = BY_NAME[first.datatype].itemsize
-    if itemsize and all(tensor.has_raw for tensor in tensors):
+    buffers = [tensor.buffer for tensor in tensors if tensor.buffer is not None]
+    if itemsize and len(buffers) == len(tensors):
         # For many small tensors one join is ten times faster than concatenating arrays.
-        rows = sum(tensor.shape[0] for tensor in tensors)
-        joined = np.frombuffer(
-            b"".join([tensor.raw() for tensor in tensors]), BY_NAME[first.datatype].dtype
-        )
+        rows = sum([tensor.shape[0] for tensor in tensors])
+        joined = np.frombuffer(b"".join(buffers), BY_NAME[first.datatype].dtype)
         return joined.reshape((rows, *first.shape[1:]))
     return np.concatenate([tensor.array() for tensor in tensors])
 

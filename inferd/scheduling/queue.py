@@ -9,7 +9,7 @@ from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from inferd.scheduling.policy import PriorityPolicy, QueuePolicy
 from inferd.scheduling.snapshot import QueueLevel
@@ -92,9 +92,15 @@ class FifoQueue(Line[E]):
 
     __slots__ = ()
 
-    def add(self, entry: E) -> None:
-        """Put an entry at the end."""
-        self[entry] = None
+    if TYPE_CHECKING:
+
+        def add(self, entry: E) -> None:
+            """Put an entry at the end."""
+
+    else:
+        # The dictionary's own puts the entry at the end, too, with the value None, and
+        # costs half as much as a function that does.
+        add = dict.setdefault
 
     def discard(self, entry: E) -> bool:
         """Take an entry back; ``False`` when it is not queued."""

@@ -15,6 +15,7 @@ from typing import Final
 from inferd.backend import Instance
 from inferd.errors import DeadlineExceeded, InferdError, QueueFull, QueueTimeout, ShuttingDown
 from inferd.protocol.messages import InferRequest, InferResponse
+from inferd.scheduling import settlement
 from inferd.scheduling.assembly import Assembler
 from inferd.scheduling.batcher import Batcher, CloseReason, Dispatch, WaitUntil
 from inferd.scheduling.decoupled import Sender, execute_decoupled
@@ -28,7 +29,6 @@ from inferd.scheduling.pending import AnswerFuture, Pending
 from inferd.scheduling.policy import BatchPolicy
 from inferd.scheduling.replies import ReplyStream
 from inferd.scheduling.rescheduling import refuse_rescheduled
-from inferd.scheduling.settlement import TOO_LATE, record_cancelled, record_failure, settle
 from inferd.scheduling.snapshot import InstanceState, SchedulerSnapshot
 from inferd.scheduling.statistics import ModelStatistics
 from inferd.scheduling.streams import OpenStreams
@@ -79,6 +79,7 @@ class Scheduler:
             ArrivalOrder() if policy.preserves_order and not decoupled else None
         )
         self._assembler = assembler
+        self._is_uniform = assembler.is_uniform
         self._statistics = statistics
         self._pool = make_pool(
             instances, statistics, name=name, permits=permits, wake=self._pump, inline=inline
@@ -89,7 +90,6 @@ class Scheduler:
         self._timer_ns = 0
         self._accepting = True
         self._idle = asyncio.Event()
-        self._idle.set()
 
     @property
     def inflight(self) -> int:
@@ -165,19 +165,14 @@ class Scheduler:
             )
         if request.deadline_ns and self._estimate is None:
             self._heed_deadlines()
-        pending = Pending(
-            request,
-            self._assembler.shape_key(request),
-            time.monotonic_ns(),
-            future,
-        )
+        shape_key = None if self._is_uniform else self._assembler.shape_key(request)
+        pending = Pending(request, shape_key, time.monotonic_ns(), future)
         if self._batcher.add(pending) is not None:
             self._add_to_full(pending)
         self._statistics.pending += 1
-        self._idle.clear()
         if self._order is not None:
             self._order.add(pending)
-        if self._pool.has_free or self._times_out:
+        if not self._pumping and (self._pool.has_free or self._times_out):
             self._pump_soon()
         return pending
 
@@ -204,12 +199,13 @@ class Scheduler:
         """Queue a request after all once what can leave the queue has left, or refuse it."""
         self._pump()
         if self._batcher.add(pending) is not None:
-            record_failure(self._statistics, pending, "REJECTED", time.monotonic_ns())
+            settlement.record_failure(self._statistics, pending, "REJECTED", time.monotonic_ns())
             raise QueueFull("Exceeds maximum queue size")
 
     async def drain(self) -> None:
         """Refuse new requests and wait until every accepted one is answered."""
         self._accepting = False
+        self._note_idle()
         await self._idle.wait()
 
     async def close(self) -> None:
@@ -223,7 +219,7 @@ class Scheduler:
         if not self._batcher.discard(pending):
             return
         self._statistics.pending -= 1
-        record_cancelled(self._statistics, pending, time.monotonic_ns())
+        settlement.record_cancelled(self._statistics, pending, time.monotonic_ns())
         if self._order is not None:
             self._settle_all(self._order.drop(pending))
         self._note_idle()
@@ -295,7 +291,7 @@ class Scheduler:
         if overdue:
             if overdue[-1].deadline_ns > now_ns:
                 self._estimate.doubt()
-            self._reject(overdue, DeadlineExceeded, TOO_LATE, now_ns)
+            self._reject(overdue, DeadlineExceeded, settlement.TOO_LATE, now_ns)
 
     def _reject(
         self, rejected: Sequence[Pending], error: type[InferdError], message: str, now_ns: int
@@ -368,21 +364,23 @@ class Scheduler:
             self._estimate.observe(done.end_ns - done.start_ns)
         if done.rescheduled:
             refuse_rescheduled(batch, done)
-        if self._streams is None:
+        if self._order is not None:
             for pending, answer in zip(batch, done.answers, strict=True):
                 self._conclude(pending, answer, done)
+        elif self._streams is None:
+            settlement.settle_batch(self._statistics, batch, done)
         self._note_idle()
 
     def _conclude(self, pending: Pending, answer: Answer, done: Execution) -> None:
         """Settle a request, in its turn where the order is preserved."""
         if self._order is None:
-            settle(self._statistics, pending, answer, done)
+            settlement.settle(self._statistics, pending, answer, done)
         else:
             self._settle_all(self._order.answer(pending, (answer, done)))
 
     def _settle_all(self, released: list[tuple[Pending, tuple[Answer, Execution]]]) -> None:
         for pending, (answer, done) in released:
-            settle(self._statistics, pending, answer, done)
+            settlement.settle(self._statistics, pending, answer, done)
 
     def _want_nothing_if_empty(self) -> None:
         """Wait for no resources when there is nothing to execute; others may want them."""
@@ -392,6 +390,8 @@ class Scheduler:
     def _note_idle(self) -> None:
         if self._pool.waits:
             self._want_nothing_if_empty()
+        if self._accepting:
+            return
         if not self._pool.busy and not self._batcher.queue and not self._streams:
             self._idle.set()
 

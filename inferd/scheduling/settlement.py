@@ -6,6 +6,7 @@ met it.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from inferd.errors import BackendError, DeadlineExceeded, InferdError, QueueFull, QueueTimeout
@@ -51,6 +52,33 @@ def settle(statistics: ModelStatistics, waiting: Waiting, answer: Answer, done: 
             done.end_ns - done.executed_ns,
         )
         future.set_result(answer)
+
+
+def settle_batch(statistics: ModelStatistics, batch: Sequence[Waiting], done: Execution) -> None:
+    """Give the requests of an execution their answers, as :meth:`settle` does one by one."""
+    start_ns, end_ns = done.start_ns, done.end_ns
+    count = total_ns = queue_ns = 0
+    for waiting, answer in zip(batch, done.answers, strict=True):
+        future = waiting.future
+        if isinstance(answer, InferdError) or future.done():
+            settle(statistics, waiting, answer, done)
+            continue
+        enqueued_ns = waiting.enqueued_ns
+        took_ns = end_ns - (waiting.request.received_ns or enqueued_ns)
+        waited_ns = start_ns - enqueued_ns
+        count += 1
+        total_ns += took_ns
+        queue_ns += waited_ns
+        statistics.request_us += took_ns // 1000
+        statistics.queue_us += waited_ns // 1000
+        future.set_result(answer)
+    if count:
+        parts_ns = (
+            done.gathered_ns - start_ns,
+            done.executed_ns - done.gathered_ns,
+            end_ns - done.executed_ns,
+        )
+        statistics.record_successes(count, total_ns, queue_ns, parts_ns)
 
 
 def record_failure(statistics: ModelStatistics, waiting: Waiting, reason: str, end_ns: int) -> None:

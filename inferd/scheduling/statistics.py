@@ -21,9 +21,9 @@ class Duration:
     count: int = 0
     ns: int = 0
 
-    def add(self, ns: int) -> None:
-        """Count one more that took ``ns``."""
-        self.count += 1
+    def add(self, ns: int, count: int = 1) -> None:
+        """Count ``count`` more that took ``ns`` in all."""
+        self.count += count
         self.ns += ns
 
 
@@ -138,16 +138,31 @@ class ModelStatistics:
         self, total_ns: int, queue_ns: int, input_ns: int, infer_ns: int, output_ns: int
     ) -> None:
         """Count one answered request; durations in nanoseconds."""
-        self.success.add(total_ns)
-        self.queue.add(queue_ns)
-        self.compute_input.add(input_ns)
-        self.compute_infer.add(infer_ns)
-        self.compute_output.add(output_ns)
         self.request_us += total_ns // 1000
         self.queue_us += queue_ns // 1000
-        self.compute_input_us += input_ns // 1000
-        self.compute_infer_us += infer_ns // 1000
-        self.compute_output_us += output_ns // 1000
+        self.record_successes(1, total_ns, queue_ns, (input_ns, infer_ns, output_ns))
+
+    def record_successes(
+        self, count: int, total_ns: int, queue_ns: int, parts_ns: tuple[int, int, int]
+    ) -> None:
+        """
+        Count answered requests of one execution, but for ``request_us`` and ``queue_us``.
+
+        Args:
+            count: How many.
+            total_ns: Their times from arrival to answer added up, in nanoseconds.
+            queue_ns: The times they waited added up.
+            parts_ns: How long gathering, the backend and scattering took, once.
+        """
+        input_ns, infer_ns, output_ns = parts_ns
+        self.success.add(total_ns, count)
+        self.queue.add(queue_ns, count)
+        self.compute_input.add(input_ns * count, count)
+        self.compute_infer.add(infer_ns * count, count)
+        self.compute_output.add(output_ns * count, count)
+        self.compute_input_us += input_ns // 1000 * count
+        self.compute_infer_us += infer_ns // 1000 * count
+        self.compute_output_us += output_ns // 1000 * count
 
     def record_cache_hit(self, total_ns: int, hit_ns: int) -> None:
         """Count one request answered without an execution of its own: a success, never queued."""

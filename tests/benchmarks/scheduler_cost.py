@@ -74,6 +74,8 @@ class NullInstance(Instance):
 class NullAssembler:
     """Stands in for both assemblers; every request gets the same answer."""
 
+    is_uniform = True
+
     def __init__(self, requests: Sequence[InferRequest] = ()) -> None:
         self.requests = requests
         self.assembler = self.controls = self

@@ -143,6 +143,25 @@ class TestScatter:
 
         assert [tensor.name for tensor in answer.outputs] == ["B", "A"]
 
+    def test_requests_of_a_batch_may_want_different_outputs(self):
+        """All of them, some, in another order: each gets what it asked for."""
+        made = assembler([("X", FP32, (1,))], [("A", FP32, (1,)), ("B", FP32, (1,))])
+        batch = made.gather([request(X=rows(1)), request(["B", "A"], X=rows(2, 3)),
+                             request(["B"], X=rows(4))])  # fmt: skip
+        answers = made.scatter(batch, [rows(1, 2, 3, 4), rows(5, 6, 7, 8)])
+
+        assert [
+            {tensor.name: tensor.array().ravel().tolist() for tensor in answer.outputs}
+            for answer in answers
+        ] == [{"A": [1], "B": [5]}, {"B": [6, 7], "A": [2, 3]}, {"B": [8]}]
+        assert [tensor.name for tensor in answers[1].outputs] == ["B", "A"]
+
+    def test_a_model_without_outputs_answers_with_none(self):
+        """One answer per request all the same."""
+        made = assembler([("X", FP32, (1,))], [])
+        batch = made.gather([request(X=rows(1)), request(X=rows(2))])
+        assert [len(answer.outputs) for answer in made.scatter(batch, [])] == [0, 0]
+
     def test_strings_and_empty_outputs_are_split(self):
         """Tensors without a fixed row size in bytes."""
         made = assembler([("X", FP32, (1,))], [("A", TEXT, (1,)), ("B", FP32, (0,))])

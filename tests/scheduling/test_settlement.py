@@ -1,6 +1,7 @@
 """Every outcome reaches its client and is counted once, under the right reason."""
 
 import asyncio
+import concurrent.futures
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,7 @@ from inferd.scheduling.settlement import (
     record_cancelled,
     record_failure,
     settle,
+    settle_batch,
 )
 from inferd.scheduling.statistics import Duration, ModelStatistics
 
@@ -40,6 +42,45 @@ async def test_an_answer_is_delivered_and_its_times_counted(waiting):
     assert await waiting.future is response
     assert (statistics.success, statistics.queue) == (Duration(1, 50), Duration(1, 10))
     assert statistics.compute_infer == Duration(1, 10)
+
+
+def test_a_batch_is_counted_as_its_requests_would_be_one_by_one():
+    """Answered, failed and given up, with every time the statistics have."""
+    waiting = [
+        SimpleNamespace(
+            request=InferRequest("m", {}, received_ns=received_ns),
+            enqueued_ns=1_000 * index,
+            future=concurrent.futures.Future(),
+        )
+        for index, received_ns in enumerate((0, 300, 1_999, 0, 2_500))
+    ]
+    done = Execution(7_777)
+    done.gathered_ns, done.executed_ns, done.end_ns = 9_000, 12_345, 17_001
+    done.answers = [InferResponse("m", str(index), []) for index in range(5)]
+    done.answers[1] = BackendError("no")
+    waiting[2].future.cancel()
+    apart, together = ModelStatistics(), ModelStatistics()
+    settle_batch(together, waiting, done)
+    assert [one.future.result().model_version for one in (waiting[0], *waiting[3:])] == list("034")
+    assert isinstance(waiting[1].future.exception(), BackendError)
+
+    for one, answer in zip(waiting, done.answers, strict=True):
+        one.future = concurrent.futures.Future()
+        if answer is done.answers[2]:
+            one.future.cancel()
+        settle(apart, one, answer, done)
+    assert together == apart
+    assert (together.success.count, together.failures["CANCELED"]) == (3, 1)
+
+
+def test_a_batch_of_failures_has_no_successes():
+    """Not even the durations of none."""
+    statistics, future = ModelStatistics(), concurrent.futures.Future()
+    done = execution()
+    done.answers = [BackendError("no")]
+    waiting = SimpleNamespace(request=InferRequest("m", {}), enqueued_ns=20, future=future)
+    settle_batch(statistics, [waiting], done)
+    assert (statistics.success, statistics.fail) == (Duration(), Duration(1, 40))
 
 
 async def test_an_error_is_delivered_and_counted(waiting):

@@ -37,8 +37,9 @@ class Desk:
 
     def ask(self):
         """Return a queued request."""
-        pending = Pending(InferRequest("m", {}), None, 0, self.loop.create_future())
-        pending.stream = self.streams.open(pending, self.taken_back.append)
+        future = self.loop.create_future()
+        pending = Pending(InferRequest("m", {}), None, 0, future)
+        pending.stream = self.streams.open(pending, future, self.taken_back.append)
         return pending
 
     def sender(self, pending):

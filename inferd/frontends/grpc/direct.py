@@ -87,10 +87,10 @@ class Direct:
         self._done = True
         # The queue's entry refers to this object: neither would be freed without the collector.
         self._started = None
-        self._connection.forget(self)
         try:
             self._connection.answer(self, result)
         except Exception as error:
+            self._connection.forget(self)
             self._connection.finish(self.stream, failure(error, self.stream.path))
         if self._over is not None:
             self._tell()

@@ -23,7 +23,7 @@ from inferd.frontends.grpc.serving import Outcome, failure, http_refusal
 from inferd.frontends.grpc.starting import Queue
 from inferd.frontends.grpc.transport import Hosting
 from inferd.listening.writing import write_all
-from inferd.protocol.infer_protobuf import RequestMessage
+from inferd.protocol.infer_codec import CHOSEN
 from inferd.protocol.messages import InferResponse
 from inferd.protocol.wire import Buffer
 
@@ -190,8 +190,9 @@ class NativeConnection(asyncio.BufferedProtocol):
 
     def answer(self, direct: Direct, response: InferResponse) -> None:
         """End a unary inference with its answer."""
+        self._calls.discard(direct)
         stream = direct.stream
-        self._kernel.send_message(stream, self._codec.encode_buffers(response, InferResponse))
+        self._kernel.send_message(stream, CHOSEN.encode_response(response))
         stream.owner = _OVER
         self._kernel.send_trailers(stream, 0)
         if self._calls:
@@ -226,11 +227,11 @@ class NativeConnection(asyncio.BufferedProtocol):
     def _open(self, stream: _http2.Stream, body: bytes, compressed: bool) -> None:
         """Start a call whose first message is here, without a task where that is possible."""
         start = self._direct.get(stream.path)
-        if start is None or compressed or not self._is_plain(stream):
+        if start is None or compressed or not stream.is_plain or self._methods.drain.begun:
             self._open_call(stream).add(body, compressed)
             return
         try:
-            message = self._codec.decode(body, RequestMessage)
+            message = CHOSEN.decode_request(body)
             call = Direct(self, stream)
             started = start(message, call)
         except Exception as error:
@@ -249,16 +250,6 @@ class NativeConnection(asyncio.BufferedProtocol):
         self._queued = None
         if len(self._calls) == 1 and len(self._hosting.connections) == 1:
             queue.end_turn()
-
-    def _is_plain(self, stream: _http2.Stream) -> bool:
-        return (
-            stream.ended
-            and stream.timeout is None
-            and stream.plain
-            and not stream.headers_too_large
-            and not self._methods.drain.begun
-            and http_refusal(stream.method, stream.content_type) is None
-        )
 
     def _open_call(self, stream: _http2.Stream) -> NativeCall:
         call = NativeCall(self, stream, self._codec, self._hosting.max_message_bytes)

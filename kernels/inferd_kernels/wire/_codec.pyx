@@ -142,7 +142,7 @@ cdef class Codec:
             "sequence_id", "sequence_start", "sequence_end", "priority", "timeout_us",
             "received_ns", "deadline_ns", "batch_size",
         )
-        self.tensor = _Slots(tensor, "name", "datatype", "shape", "_raw", "_array")
+        self.tensor = _Slots(tensor, "name", "datatype", "shape", "buffer", "_array")
         self.output = _Slots(
             requested_output, "name", "classification", "binary_data", "parameters"
         )

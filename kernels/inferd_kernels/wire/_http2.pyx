@@ -61,7 +61,7 @@ cdef str _POST = "POST"
 cdef str _GRPC = "application/grpc"
 cdef bytes _STATUS = b"grpc-status"
 cdef bytes _MESSAGE_NAME = b"grpc-message"
-cdef bytes _OK = b"0"
+cdef list _ANSWERED = [(_STATUS, b"0")]
 
 
 class ProtocolError(Exception):
@@ -152,7 +152,12 @@ cdef class Connection(_Receiving):
         cdef list trailers
         if stream.finished or self.failed:
             return
-        trailers = [(_STATUS, _OK if status == 0 else b"%d" % status)]
+        if status == 0 and not message and stream.started:
+            stream.finished = True
+            stream.trailers = _ANSWERED
+            self._resume(stream)
+            return
+        trailers = [(_STATUS, b"%d" % status)]
         if message:
             trailers.append((_MESSAGE_NAME, percent_encoded(message)))
         self._end(stream, self.base_headers, trailers, reset)

@@ -91,6 +91,18 @@ cdef class Stream:
         """Whether the client has sent a part of a prefix."""
         return self.body_size < 0 and self.prefix_bytes > 0
 
+    @property
+    def is_plain(self):
+        """
+        Whether the client has said all it will, and there is nothing to look at but the path.
+
+        A POST of ``application/grpc`` without a timeout, whose metadata is ASCII.
+        """
+        return (
+            self.ended and self.timeout is None and self.plain and not self.headers_too_large
+            and self.method is _POST and self.content_type is _GRPC
+        )
+
     cdef void forget_message(self) noexcept:
         Py_XDECREF(self.body)
         self.body = NULL
