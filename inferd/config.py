@@ -39,6 +39,8 @@ class ServerConfig:
         strict_readiness: Whether the server is ready only when all its models are.
         event_loop: Which event loop runs the server; ``auto`` is uvloop where installed.
         cpu_kernels: Which kernels work on the CPU; ``numba`` is compiled at start-up.
+        busy_poll_us: For how long the event loop looks for input after an answer before it
+            sleeps, in microseconds; not where there is one CPU.
         strict_deadlines: Whether a request that waited longer than its queue timeout is
             answered as one whose deadline passed (504, ``DEADLINE_EXCEEDED``).
         model_repositories: Folders or URIs; a model's name is unique among all of them.
@@ -99,6 +101,7 @@ class ServerConfig:
     strict_readiness: bool = True
     event_loop: EventLoop = "auto"
     cpu_kernels: CpuKernels = "numpy"
+    busy_poll_us: int = 0
     strict_deadlines: bool = False
 
     model_repositories: tuple[str, ...]
@@ -266,6 +269,7 @@ def _check_ranges(config: ServerConfig) -> None:
     for flag, value, least in (
         ("--exit-timeout-secs", config.exit_timeout_secs, 0),
         ("--repository-poll-secs", config.repository_poll_secs, 1),
+        ("--busy-poll-us", config.busy_poll_us, 0),
         ("--model-load-thread-count", config.model_load_thread_count, 1),
         ("--model-load-retry-count", config.model_load_retry_count, 0),
         ("--http-max-input-size", config.http_max_input_size, 1),

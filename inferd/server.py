@@ -20,9 +20,11 @@ import inferd_kernels
 from inferd import __version__
 from inferd.backends.loader import BackendLoader
 from inferd.config import CpuKernels, ServerConfig
+from inferd.cpus import usable_cpus
 from inferd.dataplane import DataPlane, Identity
 from inferd.errors import ConfigError, InferdError
 from inferd.listening.address import label
+from inferd.listening.spinner import Spinner
 from inferd.listening.tls import TlsFiles, reload_files, server_context
 from inferd.models.devices import gpu_count
 from inferd.models.loader import LoaderSettings, ModelLoader
@@ -124,6 +126,8 @@ class Server:
         from inferd.frontends.http.server import HttpServer
 
         config = self.config
+        # With one CPU the client would wait for the server to stop looking for it.
+        spinner = Spinner(config.busy_poll_us if usable_cpus() > 1 else 0)
         if config.cpu_kernels != "numpy":
             kernels = _select_kernels(config.cpu_kernels)
             inferd_kernels.warm(kernels)
@@ -137,6 +141,7 @@ class Server:
                 tls=self._grpc_tls,
                 transport=config.grpc_transport,
                 reflection=config.grpc_reflection,
+                spinner=spinner,
             )
         if config.allow_http:
             self.http = HttpServer(

@@ -338,6 +338,10 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
             "Kernels that classify: numpy, or numba, which is compiled at start-up and faster.",
         ),
         used(
+            "busy-poll-us", "busy_poll_us", last(integer),
+            "Microseconds the event loop looks for input after an answer before it sleeps.",
+        ),
+        used(
             "strict-deadlines", "strict_deadlines", last(boolean),
             "Answer a queue timeout with 504 and DEADLINE_EXCEEDED instead of 503 and UNAVAILABLE.",
         ),

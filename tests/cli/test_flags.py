@@ -32,7 +32,8 @@ trace-count trace-log-frequency
 """
 
 OURS = [
-    "event-loop", "cpu-kernels", "strict-deadlines", "http-use-ssl", "http-use-ssl-mutual",
+    "event-loop", "cpu-kernels", "busy-poll-us", "strict-deadlines", "http-use-ssl",
+    "http-use-ssl-mutual",
     "http-server-cert", "http-server-key", "http-root-cert", "grpc-transport", "grpc-reflection",
     "http-fast-lane",
 ]  # fmt: skip

@@ -50,6 +50,7 @@ FIELDS = [
     ("--cpu-kernels=numba", {"cpu_kernels": "numba"}),
     ("--strict-deadlines=true", {"strict_deadlines": True}),
     ("--grpc-transport=python", {"grpc_transport": "python"}),
+    ("--busy-poll-us=20", {"busy_poll_us": 20}),
     ("--grpc-reflection=false", {"grpc_reflection": False}),
     ("--http-fast-lane=false", {"http_fast_lane": False}),
     ("--model-control-mode=poll", {"model_control_mode": "poll"}),

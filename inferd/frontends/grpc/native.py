@@ -78,6 +78,7 @@ class NativeConnection(asyncio.BufferedProtocol):
         self._methods = hosting.methods
         self._direct = hosting.direct
         self._codec = hosting.codec
+        self._spinner = hosting.spinner
         self._loop = asyncio.get_running_loop()
         self._kernel = _http2.Connection(
             _RESPONSE_HEADERS,
@@ -104,6 +105,7 @@ class NativeConnection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take bytes from the peer; whatever goes wrong ends this connection only."""
+        self._spinner.heard()
         try:
             self._act(self._kernel.receive(_RECEIVED[:nbytes], time.monotonic_ns()))
         except _http2.ProtocolError:
@@ -314,6 +316,7 @@ class NativeConnection(asyncio.BufferedProtocol):
                 if not pieces:
                     break
                 write_all(self._transport, pieces)
+                self._spinner.answered()
             if closed := kernel.closed_while_sending():
                 # A scheduler may be in the middle of answering a batch; it comes first.
                 self._loop.call_soon(self._act, closed)

@@ -21,6 +21,7 @@ from inferd.frontends.grpc.service import InferenceService
 from inferd.frontends.grpc.serving import Methods
 from inferd.frontends.grpc.transport import Connection, Hosting, TransportName, make_transport
 from inferd.listening.listener import Listener, listen
+from inferd.listening.spinner import Spinner
 
 _ABANDON_SECONDS: Final = 1.0
 """How long cancelled calls get to end, and closed connections to take their last bytes."""
@@ -46,6 +47,7 @@ class GrpcServer:
         max_message_bytes: The largest request message taken, in bytes.
         transport: What speaks HTTP/2; ``auto`` is the native one where it is built.
         reflection: Tell clients that ask what services there are.
+        spinner: Keeps the event loop awake after answers; ``None`` lets it sleep.
 
     Attributes:
         transport: Which was chosen, ``native`` or ``python``.
@@ -65,6 +67,7 @@ class GrpcServer:
         max_message_bytes: int = 2**31 - 1,
         transport: TransportName = "auto",
         reflection: bool = True,
+        spinner: Spinner | None = None,
     ) -> None:
         self._address = address
         self._port = port
@@ -85,6 +88,7 @@ class GrpcServer:
             self._remember,
             self._forget,
             self._connections,
+            spinner or Spinner(0),
         )
         self.transport, self._new_protocol = make_transport(transport, hosting)
         self._listener: Listener | None = None

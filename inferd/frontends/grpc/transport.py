@@ -16,6 +16,7 @@ from inferd.errors import ConfigError
 from inferd.frontends.grpc.codec import InferenceCodec
 from inferd.frontends.grpc.serving import Methods
 from inferd.frontends.grpc.starting import Start
+from inferd.listening.spinner import Spinner
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Hosting:
         on_made: Called with a connection when it is up.
         on_lost: Called with it when it is gone.
         connections: Those that are up.
+        spinner: Whom to tell of input and answers.
     """
 
     methods: Methods
@@ -65,6 +67,7 @@ class Hosting:
     on_made: Callable[[Connection], object]
     on_lost: Callable[[Connection], object]
     connections: Collection[Connection]
+    spinner: Spinner
 
 
 def make_transport(
