@@ -19,6 +19,7 @@ EventLoop = Literal["auto", "uvloop", "asyncio"]
 CpuKernels = Literal["numpy", "numba"]
 RateLimit = Literal["off", "execution_count"]
 GrpcTransport = Literal["auto", "native", "python"]
+CompressionLevel = Literal["none", "low", "medium", "high"]
 
 _LARGEST_PORT = 65535
 _EVERY_MODEL = "*"
@@ -78,6 +79,8 @@ class ServerConfig:
         grpc_server_cert: As for HTTP.
         grpc_server_key: As for HTTP.
         grpc_root_cert: As for HTTP.
+        grpc_infer_response_compression_level: How hard the answers to inferences are
+            compressed, for clients that accept it.
         grpc_transport: What speaks HTTP/2; ``auto`` is the native one where it is built.
         grpc_reflection: Whether clients may ask what services there are.
         allow_metrics: Whether metrics are served.
@@ -138,6 +141,7 @@ class ServerConfig:
     grpc_server_cert: str = ""
     grpc_server_key: str = ""
     grpc_root_cert: str = ""
+    grpc_infer_response_compression_level: CompressionLevel = "none"
     grpc_transport: GrpcTransport = "auto"
     grpc_reflection: bool = True
 
@@ -249,6 +253,11 @@ def _check_choices(config: ServerConfig) -> None:
         ("--cpu-kernels", config.cpu_kernels, get_args(CpuKernels)),
         ("--rate-limit", config.rate_limit, get_args(RateLimit)),
         ("--grpc-transport", config.grpc_transport, get_args(GrpcTransport)),
+        (
+            "--grpc-infer-response-compression-level",
+            config.grpc_infer_response_compression_level,
+            get_args(CompressionLevel),
+        ),
     ):
         if value not in choices:
             raise ConfigError(f"{flag} must be one of {', '.join(choices)}, got {value!r}")

@@ -142,6 +142,7 @@ class Server:
                 transport=config.grpc_transport,
                 reflection=config.grpc_reflection,
                 spinner=spinner,
+                compression_level=config.grpc_infer_response_compression_level,
             )
         if config.allow_http:
             self.http = HttpServer(

@@ -6,7 +6,14 @@ from typing import Final, get_args
 from inferd.cli import values
 from inferd.cli.flag import Flag, deprecated, ignored, refused, used
 from inferd.cli.values import boolean, integer, last, level, number
-from inferd.config import ControlMode, CpuKernels, EventLoop, GrpcTransport, RateLimit
+from inferd.config import (
+    CompressionLevel,
+    ControlMode,
+    CpuKernels,
+    EventLoop,
+    GrpcTransport,
+    RateLimit,
+)
 from inferd.telemetry.logs import Format
 
 _OFF: Final = ("false", "0", "off")
@@ -180,9 +187,11 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
             "grpc-max-response-pool-size", "2147483647", integer, "Stream responses kept for reuse."
         ),
         *_tls("grpc"),
-        ignored(
-            "grpc-infer-response-compression-level", "none", str,
-            "How hard to compress responses.",
+        used(
+            "grpc-infer-response-compression-level", "grpc_infer_response_compression_level",
+            last(values.word(*get_args(CompressionLevel))),
+            "How hard to compress the answers to inferences of clients that accept it: none, "
+            "low, medium or high.",
         ),
         ignored(
             "grpc-keepalive-time", "7200000", integer,

@@ -75,6 +75,10 @@ FIELDS = [
     ("--grpc-address=::1", {"grpc_address": "::1"}),
     ("--grpc-port=9001", {"grpc_port": 9001}),
     ("--reuse-grpc-port=1", {"reuse_grpc_port": True}),
+    (
+        "--grpc-infer-response-compression-level=HIGH",
+        {"grpc_infer_response_compression_level": "high"},
+    ),
     ("--allow-metrics=0", {"allow_metrics": False}),
     ("--metrics-address=::1", {"metrics_address": "::1"}),
     ("--metrics-port=9002", {"metrics_port": 9002}),

@@ -16,6 +16,8 @@ from tests.cli.serve_options import BASE, parse, parser, refusal
         (["--log-verbose=-1"], {}, "invalid argument for --log-verbose, got: -1"),
         (["--event-loop=x"], {}, "--event-loop: must be one of auto, uvloop, asyncio, got x"),
         (["--http-thread-count=x"], {}, "--http-thread-count: Invalid option value. Got x"),
+        (["--grpc-infer-response-compression-level=x"], {},
+         "--grpc-infer-response-compression-level: must be one of none, low, medium, high, got x"),
         (["--rate-limit=x"], {}, "--rate-limit: must be one of off, execution_count, got x"),
         (["--rate-limit-resource=R"], {}, "--rate-limit-resource: expected <name>:<count> or "
          "<name>:<count>:<device>: R"),

@@ -6,6 +6,7 @@ generated or ours, run on it unchanged.
 """
 
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 from grpclib.const import Handler, Status
@@ -15,9 +16,11 @@ from multidict import MultiDict
 
 from inferd.errors import InvalidRequest
 from inferd.frontends.grpc import compression
-from inferd.frontends.grpc.codec import InferenceCodec
+from inferd.frontends.grpc.deflating import COMPRESSED_TYPES
 from inferd.frontends.grpc.metadata import Headers, Metadata, read_metadata, read_timeout
 from inferd.frontends.grpc.protocol import CallStream
+from inferd.frontends.grpc.transport import Hosting
+from inferd.protocol.wire import Buffer
 
 _PREFIX_BYTES: Final = 5
 
@@ -35,8 +38,7 @@ class Call:
     Args:
         stream: Its HTTP/2 stream.
         headers: The request headers, pseudo-headers included.
-        codec: Encodes and decodes the messages.
-        max_message_bytes: The largest message taken, in bytes, after decompression.
+        hosting: What is served, and the limits.
 
     Attributes:
         metadata: What the client sent beside the messages.
@@ -44,16 +46,15 @@ class Call:
         deadline_ns: Until when it waits, monotonic; 0 is for ever.
     """
 
-    def __init__(
-        self, stream: CallStream, headers: Headers, codec: InferenceCodec, max_message_bytes: int
-    ) -> None:
+    def __init__(self, stream: CallStream, headers: Headers, hosting: Hosting) -> None:
         self.metadata: Metadata = MultiDict()
         self.timeout_seconds: float | None = None
         self.deadline_ns = 0
         self._stream = stream
         self._headers = headers
-        self._codec = codec
-        self._max_message_bytes = max_message_bytes
+        self._codec = hosting.codec
+        self._deflater = hosting.deflater
+        self._max_message_bytes = hosting.max_message_bytes
         self._headers_sent = False
 
     def open(self, method: Handler) -> None:
@@ -107,11 +108,24 @@ class Call:
             InferdError: It cannot be encoded; nothing was sent.
         """
         buffers = self._codec.encode_buffers(message, self._method.reply_type)
-        size = sum(map(len, buffers))
+        encoding = ""
+        deflated = None
+        if self._deflater is not None and self._method.reply_type in COMPRESSED_TYPES:
+            encoding = self._deflater.choose(self._header("grpc-accept-encoding") or "")
+            if encoding:
+                deflated = await self._deflater.deflate_soon(buffers, encoding)
         if not self._headers_sent:
-            await self._stream.send_headers(list(_RESPONSE_HEADERS))
             self._headers_sent = True
-        await self._stream.send_buffers([b"\0" + size.to_bytes(4, "big"), *buffers])
+            more = [("grpc-encoding", encoding)] if encoding else []
+            await self._stream.send_headers([*_RESPONSE_HEADERS, *more])
+        if deflated is None:
+            await self._send(0, buffers)
+        else:
+            await self._send(1, [deflated])
+
+    async def _send(self, flag: int, buffers: Sequence[Buffer]) -> None:
+        size = sum(map(len, buffers))
+        await self._stream.send_buffers([bytes((flag,)) + size.to_bytes(4, "big"), *buffers])
 
     async def finish(self, status: Status, message: str | None = None) -> None:
         """End the call with a status; with an error, whatever the client still sends is dropped."""

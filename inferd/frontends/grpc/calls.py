@@ -16,11 +16,10 @@ from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 
 from inferd.frontends.grpc.call import Call
-from inferd.frontends.grpc.codec import InferenceCodec
 from inferd.frontends.grpc.errors import SHUTTING_DOWN
 from inferd.frontends.grpc.metadata import Headers
 from inferd.frontends.grpc.protocol import CallStream, ServerProtocol
-from inferd.frontends.grpc.serving import Methods, Outcome, http_refusal
+from inferd.frontends.grpc.serving import Outcome, http_refusal
 from inferd.frontends.grpc.transport import Hosting
 
 log = logging.getLogger(__name__)
@@ -31,19 +30,15 @@ class CallHandler(AbstractHandler):
     Runs the calls of one connection.
 
     Args:
-        methods: What is served.
-        codec: Encodes and decodes the messages.
-        max_message_bytes: The largest request message taken, in bytes.
+        hosting: What is served, and the limits.
 
     Attributes:
         tasks: The calls in flight.
     """
 
-    def __init__(self, methods: Methods, codec: InferenceCodec, max_message_bytes: int) -> None:
+    def __init__(self, hosting: Hosting) -> None:
         self.tasks: dict[Stream, asyncio.Task[None]] = {}
-        self._methods = methods
-        self._codec = codec
-        self._max_message_bytes = max_message_bytes
+        self._hosting = hosting
         self._abandoned = False
 
     def accept(self, stream: Stream, headers: Headers, release_stream: Callable[[], Any]) -> None:
@@ -54,7 +49,7 @@ class CallHandler(AbstractHandler):
             stream.reset_nowait(ErrorCodes.PROTOCOL_ERROR)
             return
         assert isinstance(stream, CallStream)
-        call = Call(stream, headers, self._codec, self._max_message_bytes)
+        call = Call(stream, headers, self._hosting)
         task = asyncio.get_running_loop().create_task(self._run(call, names))
         self.tasks[stream] = task
 
@@ -93,7 +88,7 @@ class CallHandler(AbstractHandler):
 
     async def _outcome(self, call: Call, path: str) -> Outcome:
         try:
-            return await self._methods.serve(call, path)
+            return await self._hosting.methods.serve(call, path)
         except asyncio.CancelledError:
             if not self._abandoned:
                 raise
@@ -109,7 +104,7 @@ class PythonConnection(ServerProtocol):
     """
 
     def __init__(self, hosting: Hosting) -> None:
-        self._calls = CallHandler(hosting.methods, hosting.codec, hosting.max_message_bytes)
+        self._calls = CallHandler(hosting)
         super().__init__(self._calls, hosting.on_made, hosting.on_lost)
 
     def in_flight(self) -> Iterable["asyncio.Future[Any]"]:

@@ -84,6 +84,7 @@ class NativeConnection(asyncio.BufferedProtocol):
             _RESPONSE_HEADERS,
             max_message_bytes=hosting.max_message_bytes,
             max_header_bytes=HEADER_LIST_BYTES,
+            keeps_accepted=hosting.deflater is not None,
         )
         self._calls: set[NativeCall | Direct] = set()
         self._queued: Queue | None = None
@@ -172,9 +173,15 @@ class NativeConnection(asyncio.BufferedProtocol):
         if self._kernel.wants_write:
             self._write_soon()
 
-    async def send(self, stream: _http2.Stream, buffers: list[Buffer]) -> None:
+    async def send(
+        self,
+        stream: _http2.Stream,
+        buffers: list[Buffer],
+        encoding: bytes | None = None,
+        compressed: bool = False,
+    ) -> None:
         """Send a message, and wait while the client reads too slowly."""
-        self._kernel.send_message(stream, buffers)
+        self._kernel.send_message(stream, buffers, encoding, compressed)
         self._write_soon()
         if stream.unsent > UNSENT_BYTES:
             waiter = self._waiting[stream] = self._loop.create_future()
@@ -254,7 +261,7 @@ class NativeConnection(asyncio.BufferedProtocol):
             queue.end_turn()
 
     def _open_call(self, stream: _http2.Stream) -> NativeCall:
-        call = NativeCall(self, stream, self._codec, self._hosting.max_message_bytes)
+        call = NativeCall(self, stream, self._hosting)
         stream.owner = call
         call.task = self._loop.create_task(self._run(call, stream))
         self._calls.add(call)

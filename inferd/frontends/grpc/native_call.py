@@ -13,8 +13,9 @@ from multidict import MultiDict
 
 from inferd.errors import InvalidRequest
 from inferd.frontends.grpc import compression
-from inferd.frontends.grpc.codec import InferenceCodec
+from inferd.frontends.grpc.deflating import COMPRESSED_TYPES, Deflater
 from inferd.frontends.grpc.metadata import Metadata, read_metadata, read_timeout
+from inferd.frontends.grpc.transport import Hosting
 from inferd.protocol.wire import Buffer
 
 
@@ -24,7 +25,13 @@ class Carrier(Protocol):
     def take(self, stream: Stream) -> None:
         """Note that a message was taken; its flow-control credit may be returned."""
 
-    async def send(self, stream: Stream, buffers: list[Buffer]) -> None:
+    async def send(
+        self,
+        stream: Stream,
+        buffers: list[Buffer],
+        encoding: bytes | None = None,
+        compressed: bool = False,
+    ) -> None:
         """Send a message, and wait while the client reads too slowly."""
 
 
@@ -35,8 +42,7 @@ class NativeCall:
     Args:
         carrier: Its connection.
         stream: Its HTTP/2 stream.
-        codec: Encodes and decodes the messages.
-        max_message_bytes: The largest message taken, in bytes, after decompression.
+        hosting: What is served, and the limits.
 
     Attributes:
         metadata: What the client sent beside the messages.
@@ -49,6 +55,7 @@ class NativeCall:
         "_arrival",
         "_carrier",
         "_codec",
+        "_deflater",
         "_ended",
         "_max_message_bytes",
         "_messages",
@@ -63,16 +70,15 @@ class NativeCall:
 
     task: "asyncio.Task[None]"
 
-    def __init__(
-        self, carrier: Carrier, stream: Stream, codec: InferenceCodec, max_message_bytes: int
-    ) -> None:
+    def __init__(self, carrier: Carrier, stream: Stream, hosting: Hosting) -> None:
         self.metadata: Metadata = MultiDict()
         self.timeout_seconds: float | None = None
         self.deadline_ns = 0
         self._carrier = carrier
         self._stream = stream
-        self._codec = codec
-        self._max_message_bytes = max_message_bytes
+        self._codec = hosting.codec
+        self._deflater = hosting.deflater
+        self._max_message_bytes = hosting.max_message_bytes
         self._messages: deque[tuple[Any, bool]] = deque()
         self._ended = stream.ended
         self._refused_size = 0
@@ -157,7 +163,20 @@ class NativeCall:
             InferdError: It cannot be encoded; nothing was sent.
         """
         buffers = self._codec.encode_buffers(message, self._method.reply_type)
-        await self._carrier.send(self._stream, buffers)
+        deflater = self._deflater
+        if deflater is None or self._method.reply_type not in COMPRESSED_TYPES:
+            await self._carrier.send(self._stream, buffers)
+        else:
+            await self._send_deflated(deflater, buffers)
+
+    async def _send_deflated(self, deflater: Deflater, buffers: list[Buffer]) -> None:
+        encoding = deflater.choose(self._stream.accepted)
+        if not encoding:
+            await self._carrier.send(self._stream, buffers)
+            return
+        deflated = await deflater.deflate_soon(buffers, encoding)
+        sent: list[Buffer] = buffers if deflated is None else [deflated]
+        await self._carrier.send(self._stream, sent, encoding.encode(), deflated is not None)
 
     def _wake(self) -> None:
         if self._arrival is not None and not self._arrival.done():

@@ -14,6 +14,7 @@ from grpclib.const import Handler
 
 from inferd.dataplane import DataPlane
 from inferd.frontends.grpc.codec import InferenceCodec
+from inferd.frontends.grpc.deflating import Level, deflater
 from inferd.frontends.grpc.drain import Drain
 from inferd.frontends.grpc.health import HealthService
 from inferd.frontends.grpc.reflection import ReflectionService
@@ -48,6 +49,8 @@ class GrpcServer:
         transport: What speaks HTTP/2; ``auto`` is the native one where it is built.
         reflection: Tell clients that ask what services there are.
         spinner: Keeps the event loop awake after answers; ``None`` lets it sleep.
+        compression_level: How hard the answers to inferences are compressed, for clients
+            that accept it.
 
     Attributes:
         transport: Which was chosen, ``native`` or ``python``.
@@ -68,6 +71,7 @@ class GrpcServer:
         transport: TransportName = "auto",
         reflection: bool = True,
         spinner: Spinner | None = None,
+        compression_level: Level = "none",
     ) -> None:
         self._address = address
         self._port = port
@@ -80,15 +84,18 @@ class GrpcServer:
         if reflection:
             services.append(ReflectionService(self._drain))
         mapping = {path: one for each in services for path, one in each.__mapping__().items()}
+        compressor = deflater(compression_level)
         hosting = Hosting(
             Methods(mapping, self._drain),
-            inference.direct(),
+            # Compression may leave the loop, and what has no task cannot wait for it.
+            inference.direct() if compressor is None else {},
             InferenceCodec(),
             max_message_bytes,
             self._remember,
             self._forget,
             self._connections,
             spinner or Spinner(0),
+            compressor,
         )
         self.transport, self._new_protocol = make_transport(transport, hosting)
         self._listener: Listener | None = None

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 
 from inferd.errors import ConfigError
 from inferd.frontends.grpc.codec import InferenceCodec
+from inferd.frontends.grpc.deflating import Deflater
 from inferd.frontends.grpc.serving import Methods
 from inferd.frontends.grpc.starting import Start
 from inferd.listening.spinner import Spinner
@@ -58,6 +59,7 @@ class Hosting:
         on_lost: Called with it when it is gone.
         connections: Those that are up.
         spinner: Whom to tell of input and answers.
+        deflater: Compresses the answers to inferences; ``None`` sends them as they are.
     """
 
     methods: Methods
@@ -68,6 +70,7 @@ class Hosting:
     on_lost: Callable[[Connection], object]
     connections: Collection[Connection]
     spinner: Spinner
+    deflater: Deflater | None = None
 
 
 def make_transport(

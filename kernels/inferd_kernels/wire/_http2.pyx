@@ -62,6 +62,7 @@ cdef str _GRPC = "application/grpc"
 cdef bytes _STATUS = b"grpc-status"
 cdef bytes _MESSAGE_NAME = b"grpc-message"
 cdef list _ANSWERED = [(_STATUS, b"0")]
+cdef bytes _ENCODING = b"grpc-encoding"
 
 
 class ProtocolError(Exception):
@@ -87,14 +88,21 @@ cdef class Connection(_Receiving):
         max_header_bytes: Header list of a call, counted as RFC 9113 section 6.5.2 does.
         reset_burst: Calls a client may give up in a row.
         resets_per_second: How fast it may go on doing so.
+        keeps_accepted: Whether streams say what encodings their clients accept.
 
     Raises:
         MemoryError: There is none.
     """
 
-    def send_message(self, Stream stream, buffers):
+    def send_message(self, Stream stream, buffers, bytes encoding=None, bint compressed=False):
         """
         Queue a message, given as buffers that follow each other; dropped if the call is over.
+
+        Args:
+            stream: The call.
+            buffers: The message.
+            encoding: ``grpc-encoding`` of the answer; only the first message of a call says it.
+            compressed: Whether this message is encoded so.
 
         Raises:
             ValueError: It is larger than gRPC's prefix can say.
@@ -109,12 +117,17 @@ cdef class Connection(_Receiving):
             total += segment.view.len
         if total > 0xFFFFFFFF:
             raise ValueError(f"a message of {total} bytes does not fit gRPC's prefix")
-        self._queue(stream, segments, total)
+        self._queue(stream, segments, total, compressed)
         if not stream.started:
-            self._start(stream, self.base_headers, False)
+            if encoding is None:
+                self._start(stream, self.base_headers, False)
+            else:
+                self._start(stream, [*self.base_headers, (_ENCODING, encoding)], False)
         self._resume(stream)
 
-    cdef int _queue(self, Stream stream, list segments, Py_ssize_t total) except -1:
+    cdef int _queue(
+        self, Stream stream, list segments, Py_ssize_t total, bint compressed
+    ) except -1:
         """Queue the prefix and the buffers; what is small becomes one piece."""
         cdef bint joined = total <= SMALL_MESSAGE
         cdef bytes head = PyBytes_FromStringAndSize(
@@ -122,7 +135,7 @@ cdef class Connection(_Receiving):
         )
         cdef char *to = PyBytes_AS_STRING(head)
         cdef _Segment segment
-        to[0] = 0
+        to[0] = compressed
         to[1] = <char>((total >> 24) & 0xFF)
         to[2] = <char>((total >> 16) & 0xFF)
         to[3] = <char>((total >> 8) & 0xFF)

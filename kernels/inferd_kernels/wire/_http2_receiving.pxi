@@ -120,6 +120,11 @@ cdef class _Receiving(_Session):
             elif name_size == 13 and memcmp(name, b"grpc-encoding", 13) == 0:
                 if not stream.encoding:
                     stream.encoding = PyUnicode_DecodeLatin1(value, size, NULL)
+            elif (
+                self.keeps_accepted
+                and name_size == 20 and memcmp(name, b"grpc-accept-encoding", 20) == 0
+            ):
+                stream.accepted = PyUnicode_DecodeLatin1(value, size, NULL)
         elif name_size == 12 and memcmp(name, b"content-type", 12) == 0:
             if size == 16 and memcmp(value, b"application/grpc", 16) == 0:
                 stream.content_type = _GRPC

@@ -10,7 +10,7 @@ cdef class _Session:
     cdef object error
     cdef int64_t max_message_bytes
     cdef Py_ssize_t max_header_bytes, header_block_bytes, consumed
-    cdef bint in_headers, terminating
+    cdef bint in_headers, terminating, keeps_accepted
     cdef readonly bint failed
     cdef double resets_left, reset_burst, resets_per_ns
     cdef int64_t now_ns
@@ -34,6 +34,7 @@ cdef class _Session:
         uint32_t max_header_bytes=65536,
         double reset_burst=2000,
         double resets_per_second=200,
+        bint keeps_accepted=False,
     ):
         self.streams = {}
         self.events = []
@@ -44,6 +45,7 @@ cdef class _Session:
         self.max_header_bytes = max_header_bytes
         self.resets_left = self.reset_burst = reset_burst
         self.resets_per_ns = resets_per_second / 1e9
+        self.keeps_accepted = keeps_accepted
         self.last_words = b""
         self.pieces = []
         self._open_session()

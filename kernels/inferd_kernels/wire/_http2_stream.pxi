@@ -32,6 +32,7 @@ cdef class Stream:
         content_type: The header, or ``""``.
         timeout: ``grpc-timeout`` as it came, or ``None``.
         encoding: ``grpc-encoding``, or ``""``.
+        accepted: ``grpc-accept-encoding``, or ``""``; kept where the connection asks for it.
         metadata: The other headers that are metadata, as pairs of bytes.
         plain: Whether all of ``metadata`` is ASCII and none of it binary.
         headers_too_large: Whether the header list was longer than allowed; it is incomplete then.
@@ -45,7 +46,7 @@ cdef class Stream:
     """
 
     cdef readonly int32_t id
-    cdef readonly str path, method, content_type, timeout, encoding
+    cdef readonly str path, method, content_type, timeout, encoding, accepted
     cdef readonly list metadata
     cdef readonly bint plain, headers_too_large, ended, closed
     cdef readonly Py_ssize_t unsent
@@ -68,6 +69,7 @@ cdef class Stream:
         self.method = _POST
         self.content_type = ""
         self.encoding = ""
+        self.accepted = ""
         self.metadata = []
         self.plain = True
         self.outgoing = []

@@ -354,3 +354,27 @@ def test_unknown_frames_are_ignored(pair):
     """Extensions disturb nobody."""
     pair.exchange(b"\0\0\x08\xbb\0\0\0\0\0whatever")
     assert len(pair.call()[1]) == 1
+
+
+def test_an_answer_may_have_an_encoding(make_pair):
+    """The opening headers say which, and each message's prefix whether it has it."""
+    pair = make_pair(keeps_accepted=True)
+    stream_id, [(_, stream, _, _)] = pair.call(b"x", ("grpc-accept-encoding", "gzip"))
+    assert stream.accepted == "gzip"
+    pair.server.send_message(stream, [b"small"], b"gzip", True)
+    pair.server.send_message(stream, [b"plain"], b"gzip")
+    pair.server.send_message(stream, [bytes(20_000)], b"gzip", True)
+    pair.server.send_trailers(stream, 0)
+    pair.exchange()
+    assert pair.headers(stream_id)["grpc-encoding"] == "gzip"
+    assert pair.body(stream_id) == framed(b"small", 1) + framed(b"plain") + framed(bytes(20_000), 1)
+
+
+def test_what_clients_accept_is_kept_only_when_asked_for(pair):
+    """And an answer without an encoding has no header for it."""
+    stream_id, [(_, stream, _, _)] = pair.call(b"x", ("grpc-accept-encoding", "gzip"))
+    assert (stream.accepted, stream.metadata) == ("", [])
+    pair.server.send_message(stream, [b"x"])
+    pair.server.send_trailers(stream, 0)
+    pair.exchange()
+    assert "grpc-encoding" not in pair.headers(stream_id)
