@@ -81,6 +81,18 @@ class ServerConfig:
         grpc_root_cert: As for HTTP.
         grpc_infer_response_compression_level: How hard the answers to inferences are
             compressed, for clients that accept it.
+        grpc_keepalive_time: Silence after which a client is pinged, in milliseconds, as are
+            the other times of gRPC.
+        grpc_keepalive_timeout: How long it then may be silent until it is given up.
+        grpc_keepalive_permit_without_calls: Whether clients without calls are pinged, and may
+            ping as often as others.
+        grpc_http2_max_pings_without_data: Pings in a row without anything else being sent;
+            0 is any number, which gRPC's servers send whatever Triton's option says.
+        grpc_http2_min_recv_ping_interval_without_data: What a client must leave between two
+            pings while it is sent nothing.
+        grpc_http2_max_ping_strikes: Pings that may come too early; 0 is any number.
+        grpc_max_connection_age: When a connection is retired; 0 is never.
+        grpc_max_connection_age_grace: How long its calls then have to end; 0 is for ever.
         grpc_transport: What speaks HTTP/2; ``auto`` is the native one where it is built.
         grpc_reflection: Whether clients may ask what services there are.
         allow_metrics: Whether metrics are served.
@@ -142,6 +154,14 @@ class ServerConfig:
     grpc_server_key: str = ""
     grpc_root_cert: str = ""
     grpc_infer_response_compression_level: CompressionLevel = "none"
+    grpc_keepalive_time: int = 7_200_000
+    grpc_keepalive_timeout: int = 20_000
+    grpc_keepalive_permit_without_calls: bool = False
+    grpc_http2_max_pings_without_data: int = 0
+    grpc_http2_min_recv_ping_interval_without_data: int = 300_000
+    grpc_http2_max_ping_strikes: int = 2
+    grpc_max_connection_age: int = 0
+    grpc_max_connection_age_grace: int = 0
     grpc_transport: GrpcTransport = "auto"
     grpc_reflection: bool = True
 
@@ -283,6 +303,17 @@ def _check_ranges(config: ServerConfig) -> None:
         ("--model-load-retry-count", config.model_load_retry_count, 0),
         ("--http-max-input-size", config.http_max_input_size, 1),
         ("--response-cache-byte-size", config.response_cache_byte_size, 0),
+        ("--grpc-keepalive-time", config.grpc_keepalive_time, 1),
+        ("--grpc-keepalive-timeout", config.grpc_keepalive_timeout, 1),
+        ("--grpc-http2-max-pings-without-data", config.grpc_http2_max_pings_without_data, 0),
+        (
+            "--grpc-http2-min-recv-ping-interval-without-data",
+            config.grpc_http2_min_recv_ping_interval_without_data,
+            0,
+        ),
+        ("--grpc-http2-max-ping-strikes", config.grpc_http2_max_ping_strikes, 0),
+        ("--grpc-max-connection-age", config.grpc_max_connection_age, 0),
+        ("--grpc-max-connection-age-grace", config.grpc_max_connection_age_grace, 0),
         ("--pinned-memory-pool-byte-size", config.pinned_memory_pool_byte_size, 0),
     ):
         if value < least:

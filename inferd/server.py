@@ -23,6 +23,7 @@ from inferd.config import CpuKernels, ServerConfig
 from inferd.cpus import usable_cpus
 from inferd.dataplane import DataPlane, Identity
 from inferd.errors import ConfigError, InferdError
+from inferd.frontends.grpc.keepalive import KeepaliveSettings
 from inferd.listening.address import label
 from inferd.listening.spinner import Spinner
 from inferd.listening.tls import TlsFiles, reload_files, server_context
@@ -143,6 +144,7 @@ class Server:
                 reflection=config.grpc_reflection,
                 spinner=spinner,
                 compression_level=config.grpc_infer_response_compression_level,
+                keepalive=_keepalive(config),
             )
         if config.allow_http:
             self.http = HttpServer(
@@ -274,6 +276,19 @@ def _warn_of_files_without_use(config: ServerConfig) -> None:
                 "--%s-root-cert has no effect without --%s-use-ssl-mutual: clients need no "
                 "certificate", service, service,
             )  # fmt: skip
+
+
+def _keepalive(config: ServerConfig) -> KeepaliveSettings:
+    return KeepaliveSettings(
+        time_ms=config.grpc_keepalive_time,
+        timeout_ms=config.grpc_keepalive_timeout,
+        permit_without_calls=config.grpc_keepalive_permit_without_calls,
+        max_pings_without_data=config.grpc_http2_max_pings_without_data,
+        min_recv_ping_interval_ms=config.grpc_http2_min_recv_ping_interval_without_data,
+        max_ping_strikes=config.grpc_http2_max_ping_strikes,
+        max_age_ms=config.grpc_max_connection_age,
+        max_age_grace_ms=config.grpc_max_connection_age_grace,
+    )
 
 
 def _cache(size: int) -> ResponseCache[KeptResponse] | None:

@@ -95,6 +95,17 @@ def test_choices(field, flag):
         ("http_max_input_size", "--http-max-input-size", 1),
         ("response_cache_byte_size", "--response-cache-byte-size", 0),
         ("pinned_memory_pool_byte_size", "--pinned-memory-pool-byte-size", 0),
+        ("grpc_keepalive_time", "--grpc-keepalive-time", 1),
+        ("grpc_keepalive_timeout", "--grpc-keepalive-timeout", 1),
+        ("grpc_http2_max_pings_without_data", "--grpc-http2-max-pings-without-data", 0),
+        (
+            "grpc_http2_min_recv_ping_interval_without_data",
+            "--grpc-http2-min-recv-ping-interval-without-data",
+            0,
+        ),
+        ("grpc_http2_max_ping_strikes", "--grpc-http2-max-ping-strikes", 0),
+        ("grpc_max_connection_age", "--grpc-max-connection-age", 0),
+        ("grpc_max_connection_age_grace", "--grpc-max-connection-age-grace", 0),
     ],
 )
 def test_smallest_values(field, flag, least):

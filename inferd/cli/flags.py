@@ -193,34 +193,41 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
             "How hard to compress the answers to inferences of clients that accept it: none, "
             "low, medium or high.",
         ),
-        ignored(
-            "grpc-keepalive-time", "7200000", integer,
+        used(
+            "grpc-keepalive-time", "grpc_keepalive_time", last(integer),
             "Milliseconds of silence before the server pings a client.",
         ),
-        ignored(
-            "grpc-keepalive-timeout", "20000", integer,
-            "Milliseconds a client has to answer the ping.",
+        used(
+            "grpc-keepalive-timeout", "grpc_keepalive_timeout", last(integer),
+            "Milliseconds a client has to answer the ping before its connection is closed.",
         ),
-        ignored(
-            "grpc-keepalive-permit-without-calls", "0", boolean,
-            "Ping clients that have no call open.",
+        used(
+            "grpc-keepalive-permit-without-calls", "grpc_keepalive_permit_without_calls",
+            last(boolean), "Ping clients that have no call open, and let them ping.",
         ),
-        ignored(
-            "grpc-http2-max-pings-without-data", "2", integer,
-            "Pings without data in between.",
+        used(
+            "grpc-http2-max-pings-without-data", "grpc_http2_max_pings_without_data",
+            last(integer),
+            "Pings to a client without anything else being sent in between; 0 is any number. "
+            "tritonserver's default is 2, which gRPC heeds in clients only.",
         ),
-        ignored(
-            "grpc-http2-min-recv-ping-interval-without-data", "300000", integer,
-            "Milliseconds a client must leave between two pings.",
+        used(
+            "grpc-http2-min-recv-ping-interval-without-data",
+            "grpc_http2_min_recv_ping_interval_without_data", last(integer),
+            "Milliseconds a client must leave between two pings while it is sent nothing.",
         ),
-        ignored(
-            "grpc-http2-max-ping-strikes", "2", integer,
-            "Pings too many before a client is turned away.",
+        used(
+            "grpc-http2-max-ping-strikes", "grpc_http2_max_ping_strikes", last(integer),
+            "Pings that come too early before a client is turned away; 0 is any number.",
         ),
-        refused("grpc-max-connection-age", (), "Milliseconds until a connection is closed."),
-        refused(
-            "grpc-max-connection-age-grace", (),
-            "Milliseconds its calls then have to finish.",
+        used(
+            "grpc-max-connection-age", "grpc_max_connection_age", last(integer),
+            "Milliseconds, give or take a tenth, until a connection is retired: its client opens "
+            "its next calls on another one; 0 is never.",
+        ),
+        used(
+            "grpc-max-connection-age-grace", "grpc_max_connection_age_grace", last(integer),
+            "Milliseconds its calls then have to finish; 0 is for ever.",
         ),
         refused(
             "grpc-restricted-protocol", (),

@@ -79,6 +79,17 @@ FIELDS = [
         "--grpc-infer-response-compression-level=HIGH",
         {"grpc_infer_response_compression_level": "high"},
     ),
+    ("--grpc-keepalive-time=1", {"grpc_keepalive_time": 1}),
+    ("--grpc-keepalive-timeout=1", {"grpc_keepalive_timeout": 1}),
+    ("--grpc-keepalive-permit-without-calls=1", {"grpc_keepalive_permit_without_calls": True}),
+    ("--grpc-http2-max-pings-without-data=1", {"grpc_http2_max_pings_without_data": 1}),
+    (
+        "--grpc-http2-min-recv-ping-interval-without-data=0",
+        {"grpc_http2_min_recv_ping_interval_without_data": 0},
+    ),
+    ("--grpc-http2-max-ping-strikes=0", {"grpc_http2_max_ping_strikes": 0}),
+    ("--grpc-max-connection-age=1", {"grpc_max_connection_age": 1}),
+    ("--grpc-max-connection-age-grace=1", {"grpc_max_connection_age_grace": 1}),
     ("--allow-metrics=0", {"allow_metrics": False}),
     ("--metrics-address=::1", {"metrics_address": "::1"}),
     ("--metrics-port=9002", {"metrics_port": 9002}),
@@ -209,7 +220,7 @@ def test_help(capsys):
     assert "Threads that handle HTTP. Accepted, no effect. [8]" in text
     assert "Encrypt with TLS. [false]" in text
     assert "Serve Amazon SageMaker's calls. Not supported yet; only 'false' is accepted." in text
-    assert "Milliseconds until a connection is closed. Not supported yet." in text
+    assert "<protocols>:<key>=<value>. Not supported yet." in text
     assert "--print-config" in text
 
 

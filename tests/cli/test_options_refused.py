@@ -55,8 +55,6 @@ def test_empty_config_name():
         "--allow-vertex-ai=true",
         "--allow-client-shm=true",
         "--model-namespacing=true",
-        "--grpc-max-connection-age=1",
-        "--grpc-max-connection-age-grace=1",
         "--metrics-config=summary_latencies=true",
     ],
 )

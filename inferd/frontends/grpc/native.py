@@ -16,8 +16,10 @@ from grpclib.const import Status
 from inferd_kernels.wire import _http2
 
 from inferd.frontends.grpc import compression
+from inferd.frontends.grpc.connection_watch import ConnectionWatch
 from inferd.frontends.grpc.direct import Direct
 from inferd.frontends.grpc.errors import SHUTTING_DOWN
+from inferd.frontends.grpc.keepalive import PingStrikes, Traffic
 from inferd.frontends.grpc.native_call import NativeCall
 from inferd.frontends.grpc.serving import Outcome, failure, http_refusal
 from inferd.frontends.grpc.starting import Queue
@@ -72,6 +74,7 @@ class NativeConnection(asyncio.BufferedProtocol):
     """
 
     _transport: asyncio.Transport
+    _watch: ConnectionWatch
 
     def __init__(self, hosting: Hosting) -> None:
         self._hosting = hosting
@@ -85,6 +88,7 @@ class NativeConnection(asyncio.BufferedProtocol):
             max_message_bytes=hosting.max_message_bytes,
             max_header_bytes=HEADER_LIST_BYTES,
             keeps_accepted=hosting.deflater is not None,
+            on_ping=PingStrikes(hosting.keepalive).is_too_many,
         )
         self._calls: set[NativeCall | Direct] = set()
         self._queued: Queue | None = None
@@ -99,6 +103,8 @@ class NativeConnection(asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", transport)
         self._hosting.on_made(self)
         self._write()
+        self._made_ns = time.monotonic_ns()
+        self._watch = ConnectionWatch(self, self._hosting.keepalive)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where to receive into; the connections share it, none keeps anything there."""
@@ -134,6 +140,7 @@ class NativeConnection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         """End the calls of the connection."""
         self._paused = True
+        self._watch.stop()
         for call in tuple(self._calls):
             self._give_up(call)
         for waiter in self._waiting.values():
@@ -166,6 +173,26 @@ class NativeConnection(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """Close at once."""
         self._transport.abort()
+
+    def traffic(self) -> Traffic:
+        """Return what was seen on the connection."""
+        kernel = self._kernel
+        return Traffic(kernel.heard_ns or self._made_ns, kernel.open_streams, kernel.sent)
+
+    def ping(self) -> None:
+        """Ask the peer for a sign of life."""
+        self._kernel.ping()
+        self._write()
+
+    def announce_end(self) -> None:
+        """Tell the peer to open its next calls elsewhere; those it opens still are served."""
+        self._kernel.announce_shutdown()
+        self._write()
+
+    def refuse_calls(self) -> None:
+        """Serve no further calls, and close when those that are open have ended."""
+        self._kernel.refuse_calls()
+        self._write()
 
     def take(self, stream: _http2.Stream) -> None:
         """Note that a message was taken; its flow-control credit may be returned."""

@@ -11,6 +11,7 @@ The classes reach below grpclib's public surface; that is why its version is pin
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
@@ -19,12 +20,14 @@ from grpclib.config import Configuration
 from grpclib.protocol import AbstractHandler, Connection, EventsProcessor, H2Protocol, Stream
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from h2.frame_buffer import FrameBuffer
 from h2.settings import SettingCodes, Settings
-from hyperframe.frame import Frame
+from hyperframe.frame import Frame, GoAwayFrame
 
 from inferd.frontends.grpc.inbox import Inbox
+from inferd.frontends.grpc.keepalive import KeepaliveSettings, PingStrikes, Traffic
 from inferd.protocol.wire import Buffer
 
 log = logging.getLogger(__name__)
@@ -129,6 +132,7 @@ class CallStream(Stream):
             size = min(window, self._h2_connection.max_outbound_frame_size, left)
             self._h2_connection.send_data(self.id, _take(views, size))
             self._transport.write(self._h2_connection.data_to_send())
+            self.connection.data_send_process()
             left -= size
 
 
@@ -145,8 +149,19 @@ def _take(views: deque[memoryview], size: int) -> bytes | memoryview:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
+class TooManyPings(Exception):
+    """The peer pings more often than it may."""
+
+
 class ServerConnection(Connection):
-    """A connection whose streams are :class:`CallStream`, and which can be flushed when closed."""
+    """
+    A connection whose streams are :class:`CallStream`, and which can be flushed when closed.
+
+    Attributes:
+        sent: As in :class:`~inferd.frontends.grpc.keepalive.Traffic`.
+    """
+
+    sent = 0
 
     def create_stream(self, *, stream_id: int | None = None, wrapper: Any = None) -> CallStream:
         """Make the stream of a new call."""
@@ -159,16 +174,72 @@ class ServerConnection(Connection):
         if not self.is_closing():
             super().flush()
 
-    def say_goodbye(self) -> None:
+    def say_goodbye(self, code: ErrorCodes = ErrorCodes.NO_ERROR, reason: bytes = b"") -> None:
         """Tell the peer that the connection ends, and close it when that is written."""
         if not self.is_closing():
-            self._connection.close_connection()
+            self._connection.close_connection(code, reason)
             self.flush()
             self.close()
 
+    def announce_end(self, last_stream_id: int) -> None:
+        """Tell the peer that calls above a number are not served."""
+        if not self.is_closing():
+            # h2 has no GOAWAY that leaves the connection usable.
+            self._transport.write(GoAwayFrame(last_stream_id=last_stream_id).serialize())
+
+    def ping(self) -> None:
+        """Ask the peer for a sign of life."""
+        if not self.is_closing():
+            self._connection.ping(bytes(8))
+            self.flush()
+
+    def ack(self, stream_id: int, size: int) -> None:
+        """Return flow-control credit."""
+        if size:
+            self.flush()
+            self._connection.acknowledge_received_data(size, stream_id)
+            credit = self._connection.data_to_send()
+            if credit:
+                self.sent += 1
+                self._transport.write(credit)
+
+    def headers_send_process(self) -> None:
+        """Note that headers were sent."""
+        self.sent += 1
+
+    def data_send_process(self) -> None:
+        """Note that data was sent."""
+        self.sent += 1
+
 
 class Processor(EventsProcessor):
-    """Acts on h2's events; those it does not know are ignored, as RFC 9113 section 4.1 asks."""
+    """
+    Acts on h2's events; those it does not know are ignored, as RFC 9113 section 4.1 asks.
+
+    Args:
+        handler: Serves the connection's calls.
+        connection: The connection.
+        strikes: Counts the peer's pings.
+    """
+
+    connection: ServerConnection
+
+    def __init__(
+        self, handler: AbstractHandler, connection: ServerConnection, strikes: PingStrikes
+    ) -> None:
+        super().__init__(handler, connection)
+        self._strikes = strikes
+
+    def process_ping_received(self, event: Any) -> None:
+        """
+        Count a ping; h2 has answered it.
+
+        Raises:
+            TooManyPings: The connection has to end.
+        """
+        now_ns = time.monotonic_ns()
+        if self._strikes.is_too_many(now_ns, len(self.streams), self.connection.sent):
+            raise TooManyPings
 
     def process(self, event: Any) -> None:
         """Act on one event; nothing happens after the connection is closed."""
@@ -185,6 +256,7 @@ class ServerProtocol(H2Protocol):
         handler: Serves the connection's calls.
         on_made: Called with this object when the connection is up.
         on_lost: Called with this object when it is gone.
+        keepalive: When a peer that pings is turned away.
     """
 
     connection: ServerConnection
@@ -195,10 +267,13 @@ class ServerProtocol(H2Protocol):
         handler: AbstractHandler,
         on_made: Callable[[Any], object],
         on_lost: Callable[[Any], object],
+        keepalive: KeepaliveSettings,
     ) -> None:
         super().__init__(handler, Configuration().__for_server__(), _H2_CONFIG)
         self._on_made = on_made
         self._on_lost = on_lost
+        self._strikes = PingStrikes(keepalive)
+        self._heard_ns = time.monotonic_ns()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet the peer with this server's settings."""
@@ -209,11 +284,16 @@ class ServerProtocol(H2Protocol):
         self.connection = ServerConnection(h2_connection, self.transport, config=self.config)
         self.connection.flush()
         self.connection.initialize()
-        self.processor = Processor(self.handler, self.connection)
+        self.processor = Processor(self.handler, self.connection, self._strikes)
         self._on_made(self)
+
+    def traffic(self) -> Traffic:
+        """Return what was seen on the connection."""
+        return Traffic(self._heard_ns, len(self.processor.streams), self.connection.sent)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the peer; whatever goes wrong ends this connection only."""
+        self._heard_ns = time.monotonic_ns()
         try:
             events = self.connection.feed(data)
             self.connection.flush()
@@ -224,6 +304,9 @@ class ServerProtocol(H2Protocol):
             log.debug("HTTP/2 protocol error", exc_info=True)
             self.connection.flush()  # h2 has prepared a GOAWAY that says which
             self.processor.close("protocol error")
+        except TooManyPings:
+            self.connection.say_goodbye(ErrorCodes.ENHANCE_YOUR_CALM, b"too_many_pings")
+            self.processor.close("too many pings")
         except Exception:
             log.exception("gRPC connection failed")
             self.processor.close("internal error")

@@ -18,6 +18,7 @@ from inferd.frontends.grpc.deflating import Level, deflater
 from inferd.frontends.grpc.drain import Drain
 from inferd.frontends.grpc.health import HealthService
 from inferd.frontends.grpc.reflection import ReflectionService
+from inferd.frontends.grpc.keepalive import KeepaliveSettings
 from inferd.frontends.grpc.service import InferenceService
 from inferd.frontends.grpc.serving import Methods
 from inferd.frontends.grpc.transport import Connection, Hosting, TransportName, make_transport
@@ -51,6 +52,7 @@ class GrpcServer:
         spinner: Keeps the event loop awake after answers; ``None`` lets it sleep.
         compression_level: How hard the answers to inferences are compressed, for clients
             that accept it.
+        keepalive: When connections are pinged, turned away and retired.
 
     Attributes:
         transport: Which was chosen, ``native`` or ``python``.
@@ -72,6 +74,7 @@ class GrpcServer:
         reflection: bool = True,
         spinner: Spinner | None = None,
         compression_level: Level = "none",
+        keepalive: KeepaliveSettings | None = None,
     ) -> None:
         self._address = address
         self._port = port
@@ -96,6 +99,7 @@ class GrpcServer:
             self._connections,
             spinner or Spinner(0),
             compressor,
+            keepalive or KeepaliveSettings(),
         )
         self.transport, self._new_protocol = make_transport(transport, hosting)
         self._listener: Listener | None = None

@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 from inferd.errors import ConfigError
 from inferd.frontends.grpc.codec import InferenceCodec
 from inferd.frontends.grpc.deflating import Deflater
+from inferd.frontends.grpc.keepalive import KeepaliveSettings
 from inferd.frontends.grpc.serving import Methods
 from inferd.frontends.grpc.starting import Start
 from inferd.listening.spinner import Spinner
@@ -60,6 +61,7 @@ class Hosting:
         connections: Those that are up.
         spinner: Whom to tell of input and answers.
         deflater: Compresses the answers to inferences; ``None`` sends them as they are.
+        keepalive: When connections are pinged, turned away and retired.
     """
 
     methods: Methods
@@ -70,7 +72,8 @@ class Hosting:
     on_lost: Callable[[Connection], object]
     connections: Collection[Connection]
     spinner: Spinner
-    deflater: Deflater | None = None
+    deflater: Deflater | None
+    keepalive: KeepaliveSettings
 
 
 def make_transport(

@@ -89,6 +89,12 @@ cdef class Connection(_Receiving):
         reset_burst: Calls a client may give up in a row.
         resets_per_second: How fast it may go on doing so.
         keeps_accepted: Whether streams say what encodings their clients accept.
+        on_ping: Called for every ping of the peer with the time, the number of open calls and
+            :attr:`sent`; returns whether it was one too many, which ends the connection.
+
+    Attributes:
+        pongs: How many pings the peer has answered.
+        sent: Frames sent that are headers, data or flow-control credit.
 
     Raises:
         MemoryError: There is none.
@@ -244,6 +250,14 @@ cdef class Connection(_Receiving):
         if not self.failed:
             nghttp2_submit_shutdown_notice(self.session)
 
+    def refuse_calls(self):
+        """Serve no further calls; the connection is done when those that are open have ended."""
+        if not self.failed and not self.terminating:
+            nghttp2_submit_goaway(
+                self.session, NGHTTP2_FLAG_NONE,
+                nghttp2_session_get_last_proc_stream_id(self.session), NGHTTP2_NO_ERROR, NULL, 0,
+            )
+
     def terminate(self, uint32_t code=0):
         """Say goodbye with an error code; the connection is done when that is written."""
         if not self.failed and not self.terminating:
@@ -359,6 +373,11 @@ cdef class Connection(_Receiving):
     cdef int _sent(self, const nghttp2_frame *frame) except -1:
         cdef Stream stream
         cdef uint32_t code
+        if (
+            frame.hd.type == NGHTTP2_DATA or frame.hd.type == NGHTTP2_HEADERS
+            or frame.hd.type == NGHTTP2_WINDOW_UPDATE
+        ):
+            self.sent += 1
         if frame.hd.type == NGHTTP2_RST_STREAM:
             code = frame.rst_stream.error_code
             # Frames that make the server reset a stream cost it as much as a client's resets.

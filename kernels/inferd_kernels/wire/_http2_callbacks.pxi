@@ -14,9 +14,12 @@ def percent_encoded(str text):
     return b"".join(parts)
 
 
-cdef bytes _goaway(uint32_t code):
+cdef bytes _goaway(uint32_t code, int32_t last_stream=0, bytes reason=b""):
     """Return a GOAWAY frame for a session that may not be used any more."""
-    return b"\0\0\x08\x07\0\0\0\0\0" + b"\0\0\0\0" + code.to_bytes(4, "big")
+    return (
+        (8 + len(reason)).to_bytes(3, "big") + b"\x07\0\0\0\0\0"
+        + last_stream.to_bytes(4, "big") + code.to_bytes(4, "big") + reason
+    )
 
 
 cdef bint _is_ascii(const char *text, size_t size) noexcept:

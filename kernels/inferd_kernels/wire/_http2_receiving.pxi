@@ -52,6 +52,14 @@ cdef class _Receiving(_Session):
         self.failed = True
         self.events.clear()
         self.opened.clear()
+        if self.is_calmed:
+            # The calls that were begun are not to be sent again by a client that reconnects.
+            self.last_words = _goaway(
+                NGHTTP2_ENHANCE_YOUR_CALM,
+                nghttp2_session_get_last_proc_stream_id(self.session),
+                b"too_many_pings",
+            )
+            raise ProtocolError("too many pings")
         if code == NGHTTP2_ERR_FLOODED:
             self.last_words = _goaway(NGHTTP2_ENHANCE_YOUR_CALM)
         elif code != NGHTTP2_ERR_BAD_CLIENT_MAGIC:
@@ -150,8 +158,13 @@ cdef class _Receiving(_Session):
                 return 0
         elif kind == NGHTTP2_HEADERS:
             self.in_headers = False
-        elif kind == NGHTTP2_PING and frame.hd.flags & NGHTTP2_FLAG_ACK:
-            self.pongs += 1
+        elif kind == NGHTTP2_PING:
+            if frame.hd.flags & NGHTTP2_FLAG_ACK:
+                self.pongs += 1
+            elif self.on_ping is not None:
+                if self.on_ping(self.now_ns, len(self.streams), self.sent):
+                    self.is_calmed = True
+                    return NGHTTP2_ERR_CALLBACK_FAILURE
             return 0
         else:
             return 0

@@ -10,7 +10,8 @@ cdef class _Session:
     cdef object error
     cdef int64_t max_message_bytes
     cdef Py_ssize_t max_header_bytes, header_block_bytes, consumed
-    cdef bint in_headers, terminating, keeps_accepted
+    cdef bint in_headers, terminating, keeps_accepted, is_calmed
+    cdef object on_ping
     cdef readonly bint failed
     cdef double resets_left, reset_burst, resets_per_ns
     cdef int64_t now_ns
@@ -20,7 +21,7 @@ cdef class _Session:
     cdef Py_ssize_t pieces_bytes
     cdef object uncopied
     cdef bytes last_words
-    cdef readonly Py_ssize_t pongs
+    cdef readonly Py_ssize_t pongs, sent
 
     def __cinit__(
         self,
@@ -35,6 +36,7 @@ cdef class _Session:
         double reset_burst=2000,
         double resets_per_second=200,
         bint keeps_accepted=False,
+        on_ping=None,
     ):
         self.streams = {}
         self.events = []
@@ -46,6 +48,7 @@ cdef class _Session:
         self.resets_left = self.reset_burst = reset_burst
         self.resets_per_ns = resets_per_second / 1e9
         self.keeps_accepted = keeps_accepted
+        self.on_ping = on_ping
         self.last_words = b""
         self.pieces = []
         self._open_session()
@@ -120,6 +123,11 @@ cdef class _Session:
         if self.failed:
             return bool(self.last_words)
         return bool(nghttp2_session_want_write(self.session))
+
+    @property
+    def heard_ns(self):
+        """When :meth:`receive` was called last, as it was told; 0 before."""
+        return self.now_ns
 
     @property
     def open_streams(self):

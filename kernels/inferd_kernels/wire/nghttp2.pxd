@@ -62,6 +62,7 @@ cdef extern from "nghttp2/nghttp2.h":
         NGHTTP2_HEADERS
         NGHTTP2_RST_STREAM
         NGHTTP2_PING
+        NGHTTP2_WINDOW_UPDATE
         NGHTTP2_HCAT_REQUEST
         NGHTTP2_FLAG_NONE
         NGHTTP2_FLAG_ACK
@@ -148,4 +149,7 @@ cdef extern from "nghttp2/nghttp2.h":
     int nghttp2_submit_rst_stream(nghttp2_session *, uint8_t, int32_t, uint32_t)
     int nghttp2_submit_ping(nghttp2_session *, uint8_t, const uint8_t *)
     int nghttp2_submit_shutdown_notice(nghttp2_session *)
+    int nghttp2_submit_goaway(
+        nghttp2_session *, uint8_t, int32_t, uint32_t, const uint8_t *, size_t)
+    int32_t nghttp2_session_get_last_proc_stream_id(nghttp2_session *)
     const char *nghttp2_strerror(int)

@@ -8,6 +8,7 @@ from grpclib.protocol import AbstractHandler
 from h2.events import ConnectionTerminated, RemoteSettingsChanged
 from h2.settings import SettingCodes
 
+from inferd.frontends.grpc.keepalive import KeepaliveSettings
 from inferd.frontends.grpc.protocol import FRAME_BYTES, ServerProtocol
 
 GREASE, PRIORITY_UPDATE, ORIGIN = 0xBB, 0x10, 0x0C
@@ -84,7 +85,11 @@ async def test_a_defect_is_logged_and_ends_only_its_connection(connect_raw, capl
     """An exception met while reading closes the connection instead of leaving it half dead."""
     lost = []
     listener = await asyncio.get_running_loop().create_server(
-        lambda: ServerProtocol(BrokenHandler(), lambda made: None, lost.append), "127.0.0.1", 0
+        lambda: ServerProtocol(
+            BrokenHandler(), lambda made: None, lost.append, KeepaliveSettings()
+        ),
+        "127.0.0.1",
+        0,
     )
     raw = await connect_raw(listener.sockets[0].getsockname()[1])
     raw.open()
