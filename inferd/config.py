@@ -58,6 +58,8 @@ class ServerConfig:
         response_cache_byte_size: Bytes of the response cache that all models share; 0 is none.
         rate_limit: Whether executions are limited by the resources that configs name.
         rate_limit_resources: (resource, how much there is of it, GPU or None for each one).
+        max_in_flight_bytes: Bytes of requests and queued answers beyond which large requests
+            are refused before they are read; 0 is half the memory the process may use.
         allow_http: Whether HTTP is served.
         http_address: Address HTTP listens on; ``unix:///path`` is a Unix domain socket, here
             and below.
@@ -131,6 +133,7 @@ class ServerConfig:
     response_cache_byte_size: int = 0
     rate_limit: RateLimit = "off"
     rate_limit_resources: tuple[tuple[str, int, int | None], ...] = ()
+    max_in_flight_bytes: int = 0
 
     allow_http: bool = True
     http_address: str = "0.0.0.0"
@@ -303,6 +306,7 @@ def _check_ranges(config: ServerConfig) -> None:
         ("--model-load-retry-count", config.model_load_retry_count, 0),
         ("--http-max-input-size", config.http_max_input_size, 1),
         ("--response-cache-byte-size", config.response_cache_byte_size, 0),
+        ("--max-in-flight-bytes", config.max_in_flight_bytes, 0),
         ("--grpc-keepalive-time", config.grpc_keepalive_time, 1),
         ("--grpc-keepalive-timeout", config.grpc_keepalive_timeout, 1),
         ("--grpc-http2-max-pings-without-data", config.grpc_http2_max_pings_without_data, 0),

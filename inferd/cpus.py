@@ -8,8 +8,10 @@ here instead of reading cgroups themselves.
 
 import os
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
+
+from inferd import cgroups
 
 _NO_LIMIT: Final = ("max", "-1")
 
@@ -35,24 +37,9 @@ def _affinity() -> int:
 
 def _quotas(root: Path) -> Iterator[float]:
     """Yield the CPU quotas of this process's cgroups and of the groups around them."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        group = PurePosixPath(path.lstrip("/"))
-        # Version 2 has one hierarchy without a name, version 1 one per set of controllers.
-        if not controllers:
-            files = ["cpu.max"]
-        elif "cpu" in controllers.split(","):
-            files = ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
-        else:
-            continue
-        base = root / "sys/fs/cgroup" / controllers
-        # Inside a container the group's own path may not be mounted, but its root is.
-        for folder in (group, *group.parents):
-            yield from _quota([base / folder / file for file in files])
+    for is_second, folder in cgroups.folders(root, "cpu"):
+        names = ["cpu.max"] if is_second else ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+        yield from _quota([folder / name for name in names])
 
 
 def _quota(files: list[Path]) -> Iterator[float]:

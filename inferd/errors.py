@@ -18,6 +18,7 @@ that say which HTTP and gRPC status each class has.
     │   ├── QueueFull
     │   ├── QueueTimeout
     │   │   └── DeadlineExceeded  too late for whoever asked
+    │   ├── ServerFull          too many bytes of other requests
     │   └── ShuttingDown
     ├── RequestCancelled        the client took the request back
     ├── LoadFailed              model control: loading raised, and why
@@ -95,6 +96,10 @@ class DeadlineExceeded(QueueTimeout):
 
     With ``--strict-deadlines`` a queue timeout is one, too.
     """
+
+
+class ServerFull(Unavailable):
+    """The server holds so many bytes of requests that this one was not read."""
 
 
 class ShuttingDown(Unavailable):

@@ -95,6 +95,7 @@ def test_choices(field, flag):
         ("http_max_input_size", "--http-max-input-size", 1),
         ("response_cache_byte_size", "--response-cache-byte-size", 0),
         ("pinned_memory_pool_byte_size", "--pinned-memory-pool-byte-size", 0),
+        ("max_in_flight_bytes", "--max-in-flight-bytes", 0),
         ("grpc_keepalive_time", "--grpc-keepalive-time", 1),
         ("grpc_keepalive_timeout", "--grpc-keepalive-timeout", 1),
         ("grpc_http2_max_pings_without_data", "--grpc-http2-max-pings-without-data", 0),

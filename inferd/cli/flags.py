@@ -362,6 +362,12 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
             "Answer a queue timeout with 504 and DEADLINE_EXCEEDED instead of 503 and UNAVAILABLE.",
         ),
         used(
+            "max-in-flight-bytes", "max_in_flight_bytes", last(integer),
+            "Bytes of requests and queued answers, over HTTP and gRPC together, beyond which "
+            "requests of more than 64 KiB are answered 503 or RESOURCE_EXHAUSTED before they are "
+            "read; 0 is half the memory that the machine or the container has.",
+        ),
+        used(
             "grpc-transport", "grpc_transport", last(values.choice(*get_args(GrpcTransport))),
             "What speaks HTTP/2: native (nghttp2), python, or auto (native where it is built).",
         ),

@@ -35,7 +35,7 @@ OURS = [
     "event-loop", "cpu-kernels", "busy-poll-us", "strict-deadlines", "http-use-ssl",
     "http-use-ssl-mutual",
     "http-server-cert", "http-server-key", "http-root-cert", "grpc-transport", "grpc-reflection",
-    "http-fast-lane",
+    "http-fast-lane", "max-in-flight-bytes",
 ]  # fmt: skip
 
 

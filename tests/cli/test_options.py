@@ -53,6 +53,7 @@ FIELDS = [
     ("--busy-poll-us=20", {"busy_poll_us": 20}),
     ("--grpc-reflection=false", {"grpc_reflection": False}),
     ("--http-fast-lane=false", {"http_fast_lane": False}),
+    ("--max-in-flight-bytes=5", {"max_in_flight_bytes": 5}),
     ("--model-control-mode=poll", {"model_control_mode": "poll"}),
     ("--repository-poll-secs=5", {"repository_poll_secs": 5}),
     ("--model-load-thread-count=1", {"model_load_thread_count": 1}),

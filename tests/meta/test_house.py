@@ -27,6 +27,7 @@ TESTED_ELSEWHERE = {
     "inferd/errors.py": "tests/frontends/http/test_errors.py",
     "inferd/cli/serve.py": "tests/end_to_end/test_start_and_stop.py",
     "inferd/frontends/grpc/native_call.py": "tests/frontends/grpc/test_call.py",
+    "inferd/frontends/grpc/native_watch.py": "tests/frontends/grpc/test_connection_watch.py",
     "inferd/frontends/grpc/starting.py": "tests/frontends/grpc/test_direct.py",
     "inferd/models/loaded.py": "tests/models/test_registry.py",
     "inferd/scheduling/snapshot.py": "tests/scheduling/test_history.py",

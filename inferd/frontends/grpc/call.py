@@ -20,6 +20,7 @@ from inferd.frontends.grpc.deflating import COMPRESSED_TYPES
 from inferd.frontends.grpc.metadata import Headers, Metadata, read_metadata, read_timeout
 from inferd.frontends.grpc.protocol import CallStream
 from inferd.frontends.grpc.transport import Hosting
+from inferd.listening.byte_ledger import LARGE_BYTES, Claim
 from inferd.protocol.wire import Buffer
 
 _PREFIX_BYTES: Final = 5
@@ -56,6 +57,8 @@ class Call:
         self._deflater = hosting.deflater
         self._max_message_bytes = hosting.max_message_bytes
         self._headers_sent = False
+        self._ledger = hosting.ledger
+        self._claim: Claim | None = None
 
     def open(self, method: Handler) -> None:
         """
@@ -77,6 +80,7 @@ class Call:
         Raises:
             GRPCError: It is too large or cannot be decompressed.
             InvalidRequest: It cannot be decoded, is cut short or missing.
+            ServerFull: There is no room for it.
         """
         prefix = await self._stream.recv_data(_PREFIX_BYTES)
         if not prefix and self._method.cardinality.client_streaming:
@@ -86,6 +90,10 @@ class Call:
         size = int.from_bytes(prefix[1:], "big")
         if size > self._max_message_bytes:
             raise compression.too_large(size, self._max_message_bytes)
+        if self._ledger is not None and (prefix[0] or size > LARGE_BYTES):
+            self._claim = Claim(self._ledger)
+            if size > LARGE_BYTES:
+                self._claim.grow(size)
         body = await self._stream.recv_data(size)
         if len(body) < size:
             raise InvalidRequest(f"the call ended after {len(body)} of a message's {size} bytes")
@@ -93,9 +101,19 @@ class Call:
             body = await self._inflate(body)
         return self._codec.decode(body, self._method.request_type)
 
+    def claim(self) -> Claim | None:
+        """Take over what the ledger counts of the message that was received last."""
+        claim, self._claim = self._claim, None
+        return claim
+
+    def release(self) -> None:
+        """Give back what the ledger counts of the call, which is over."""
+        if self._claim is not None:
+            self._claim.release()
+
     async def _inflate(self, body: bytes) -> bytes:
         encoding = self._header("grpc-encoding") or ""
-        return await compression.inflate_soon(body, encoding, self._max_message_bytes)
+        return await compression.inflate_soon(body, encoding, self._max_message_bytes, self._claim)
 
     def _header(self, name: str) -> str | None:
         return next((value for key, value in self._headers if key == name), None)

@@ -68,6 +68,7 @@ class CallHandler(AbstractHandler):
         def forget(_: asyncio.Task[None]) -> None:
             del self.tasks[stream]
             release_stream()
+            call.release()
             self._end_when_done()
 
         task.add_done_callback(forget)

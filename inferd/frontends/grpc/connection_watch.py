@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 import time
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from inferd.frontends.grpc.keepalive import (
@@ -40,8 +41,9 @@ class Watched(Protocol):
     def refuse_calls(self) -> None:
         """Serve no further calls, and close when those that are open have ended."""
 
-    def abort(self) -> None:
-        """Close at once."""
+    @property
+    def abort(self) -> Callable[[], None]:
+        """Closes at once."""
 
 
 class ConnectionWatch:

@@ -71,6 +71,9 @@ class Direct:
     def refuse_size(self, size: int) -> None:
         """Drop a message: a unary call has one."""
 
+    def refuse_room(self, size: int) -> None:
+        """Drop a message: a unary call has one."""
+
     def take_back(self) -> None:
         """Give the request up; nobody waits for its answer."""
         self._connection.forget(self)

@@ -21,6 +21,7 @@ from inferd.errors import (
     NotFound,
     PollFailed,
     RequestCancelled,
+    ServerFull,
     Unavailable,
     UnsupportedFeature,
 )
@@ -38,6 +39,7 @@ STATUS: Final[dict[type[InferdError], Status]] = {
     NotFound: Status.NOT_FOUND,
     AlreadyExists: Status.ALREADY_EXISTS,
     Unavailable: Status.UNAVAILABLE,
+    ServerFull: Status.RESOURCE_EXHAUSTED,
     DeadlineExceeded: Status.DEADLINE_EXCEEDED,
     RequestCancelled: Status.CANCELLED,
     LoadFailed: Status.INVALID_ARGUMENT,

@@ -19,8 +19,9 @@ from inferd.frontends.grpc import compression
 from inferd.frontends.grpc.connection_watch import ConnectionWatch
 from inferd.frontends.grpc.direct import Direct
 from inferd.frontends.grpc.errors import SHUTTING_DOWN
-from inferd.frontends.grpc.keepalive import PingStrikes, Traffic
+from inferd.frontends.grpc.keepalive import PingStrikes
 from inferd.frontends.grpc.native_call import NativeCall
+from inferd.frontends.grpc.native_watch import WatchedKernel
 from inferd.frontends.grpc.serving import Outcome, failure, http_refusal
 from inferd.frontends.grpc.starting import Queue
 from inferd.frontends.grpc.transport import Hosting
@@ -47,6 +48,7 @@ _MESSAGE: Final = _http2.MESSAGE
 _OPENED: Final = _http2.OPENED
 _ENDED: Final = _http2.ENDED
 _RESET: Final = _http2.RESET
+_NO_ROOM: Final = _http2.NO_ROOM
 
 
 class _Over:
@@ -59,6 +61,9 @@ class _Over:
         """Nothing is left to end."""
 
     def refuse_size(self, size: int) -> None:
+        """Nothing is left to refuse."""
+
+    def refuse_room(self, size: int) -> None:
         """Nothing is left to refuse."""
 
 
@@ -89,6 +94,7 @@ class NativeConnection(asyncio.BufferedProtocol):
             max_header_bytes=HEADER_LIST_BYTES,
             keeps_accepted=hosting.deflater is not None,
             on_ping=PingStrikes(hosting.keepalive).is_too_many,
+            ledger=hosting.ledger,
         )
         self._calls: set[NativeCall | Direct] = set()
         self._queued: Queue | None = None
@@ -103,8 +109,8 @@ class NativeConnection(asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", transport)
         self._hosting.on_made(self)
         self._write()
-        self._made_ns = time.monotonic_ns()
-        self._watch = ConnectionWatch(self, self._hosting.keepalive)
+        watched = WatchedKernel(self._kernel, self._write, self._transport.abort)
+        self._watch = ConnectionWatch(watched, self._hosting.keepalive)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where to receive into; the connections share it, none keeps anything there."""
@@ -146,6 +152,7 @@ class NativeConnection(asyncio.BufferedProtocol):
         for waiter in self._waiting.values():
             waiter.cancel()
         self._settle_flushed()
+        self._kernel.forget()
         self._hosting.on_lost(self)
 
     def in_flight(self) -> Iterator["asyncio.Future[Any]"]:
@@ -174,31 +181,15 @@ class NativeConnection(asyncio.BufferedProtocol):
         """Close at once."""
         self._transport.abort()
 
-    def traffic(self) -> Traffic:
-        """Return what was seen on the connection."""
-        kernel = self._kernel
-        return Traffic(kernel.heard_ns or self._made_ns, kernel.open_streams, kernel.sent)
-
-    def ping(self) -> None:
-        """Ask the peer for a sign of life."""
-        self._kernel.ping()
-        self._write()
-
-    def announce_end(self) -> None:
-        """Tell the peer to open its next calls elsewhere; those it opens still are served."""
-        self._kernel.announce_shutdown()
-        self._write()
-
-    def refuse_calls(self) -> None:
-        """Serve no further calls, and close when those that are open have ended."""
-        self._kernel.refuse_calls()
-        self._write()
-
     def take(self, stream: _http2.Stream) -> None:
         """Note that a message was taken; its flow-control credit may be returned."""
         self._kernel.take(stream)
         if self._kernel.wants_write:
             self._write_soon()
+
+    def claim(self, stream: _http2.Stream, size: int) -> bool:
+        """Take the bytes of a large message over from the connection's part of the ledger."""
+        return self._kernel.claim(stream, size)
 
     async def send(
         self,
@@ -257,6 +248,8 @@ class NativeConnection(asyncio.BufferedProtocol):
             elif kind == _RESET:
                 if owner is not _OVER:
                     self._give_up(owner)
+            elif kind == _NO_ROOM:
+                owner.refuse_room(event[2])
             else:
                 owner.refuse_size(event[2])
 
@@ -306,6 +299,7 @@ class NativeConnection(asyncio.BufferedProtocol):
                 self.finish(stream, await self._outcome(call, stream.path))
         finally:
             self._calls.discard(call)
+            call.release()
 
     async def _outcome(self, call: NativeCall, path: str) -> Outcome:
         try:

@@ -8,14 +8,16 @@ from collections import deque
 from typing import Any, Protocol
 
 from grpclib.const import Handler
+from grpclib.exceptions import GRPCError
 from inferd_kernels.wire._http2 import Stream
 from multidict import MultiDict
 
-from inferd.errors import InvalidRequest
+from inferd.errors import InferdError, InvalidRequest
 from inferd.frontends.grpc import compression
 from inferd.frontends.grpc.deflating import COMPRESSED_TYPES, Deflater
 from inferd.frontends.grpc.metadata import Metadata, read_metadata, read_timeout
 from inferd.frontends.grpc.transport import Hosting
+from inferd.listening.byte_ledger import LARGE_BYTES, Claim
 from inferd.protocol.wire import Buffer
 
 
@@ -24,6 +26,9 @@ class Carrier(Protocol):
 
     def take(self, stream: Stream) -> None:
         """Note that a message was taken; its flow-control credit may be returned."""
+
+    def claim(self, stream: Stream, size: int) -> bool:
+        """Take the bytes of a large message over from the connection's part of the ledger."""
 
     async def send(
         self,
@@ -57,11 +62,14 @@ class NativeCall:
         "_codec",
         "_deflater",
         "_ended",
+        "_inflated",
+        "_ledger",
         "_max_message_bytes",
         "_messages",
         "_method",
-        "_refused_size",
+        "_refusal",
         "_stream",
+        "_taken_bytes",
         "deadline_ns",
         "metadata",
         "task",
@@ -81,7 +89,10 @@ class NativeCall:
         self._max_message_bytes = hosting.max_message_bytes
         self._messages: deque[tuple[Any, bool]] = deque()
         self._ended = stream.ended
-        self._refused_size = 0
+        self._ledger = hosting.ledger
+        self._inflated: Claim | None = None
+        self._refusal: GRPCError | InferdError | None = None
+        self._taken_bytes = 0
         self._arrival: asyncio.Future[None] | None = None
 
     def open(self, method: Handler) -> None:
@@ -118,7 +129,13 @@ class NativeCall:
 
     def refuse_size(self, size: int) -> None:
         """Note that a message is announced that is too large."""
-        self._refused_size = size
+        self._refusal = compression.too_large(size, self._max_message_bytes)
+        self._wake()
+
+    def refuse_room(self, size: int) -> None:
+        """Note that a message is announced that there is no room for."""
+        assert self._ledger is not None
+        self._refusal = self._ledger.refusal(size)
         self._wake()
 
     async def recv_message(self) -> Any:
@@ -128,23 +145,42 @@ class NativeCall:
         Raises:
             GRPCError: It is too large or cannot be decompressed.
             InvalidRequest: It cannot be decoded, is cut short or missing.
+            ServerFull: There is no room for it.
         """
         while not self._messages:
-            if self._refused_size:
-                raise compression.too_large(self._refused_size, self._max_message_bytes)
+            if self._refusal is not None:
+                raise self._refusal
             if self._ended:
                 return self._end_of_messages()
             self._arrival = asyncio.get_running_loop().create_future()
             await self._arrival
         body, compressed = self._messages.popleft()
         self._carrier.take(self._stream)
+        self._taken_bytes = len(body) if isinstance(body, bytes) else 0
         if compressed:
+            self._inflated = Claim(self._ledger) if self._ledger is not None else None
             body = await compression.inflate_soon(
-                body, self._stream.encoding, self._max_message_bytes
+                body, self._stream.encoding, self._max_message_bytes, self._inflated
             )
         if not isinstance(body, bytes):
             return body
         return self._codec.decode(body, self._method.request_type)
+
+    def claim(self) -> Claim | None:
+        """Take over what the ledger counts of the message that was received last."""
+        if self._ledger is None:
+            return None
+        claim, self._inflated = self._inflated, None
+        size = self._taken_bytes
+        if size > LARGE_BYTES and self._carrier.claim(self._stream, size):
+            claim = claim or Claim(self._ledger)
+            claim.absorb(size)
+        return claim
+
+    def release(self) -> None:
+        """Give back what the ledger counts of the call, which is over."""
+        if self._inflated is not None:
+            self._inflated.release()
 
     def _end_of_messages(self) -> None:
         stream = self._stream

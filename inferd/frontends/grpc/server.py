@@ -17,11 +17,12 @@ from inferd.frontends.grpc.codec import InferenceCodec
 from inferd.frontends.grpc.deflating import Level, deflater
 from inferd.frontends.grpc.drain import Drain
 from inferd.frontends.grpc.health import HealthService
-from inferd.frontends.grpc.reflection import ReflectionService
 from inferd.frontends.grpc.keepalive import KeepaliveSettings
+from inferd.frontends.grpc.reflection import ReflectionService
 from inferd.frontends.grpc.service import InferenceService
 from inferd.frontends.grpc.serving import Methods
 from inferd.frontends.grpc.transport import Connection, Hosting, TransportName, make_transport
+from inferd.listening.byte_ledger import ByteLedger
 from inferd.listening.listener import Listener, listen
 from inferd.listening.spinner import Spinner
 
@@ -53,6 +54,7 @@ class GrpcServer:
         compression_level: How hard the answers to inferences are compressed, for clients
             that accept it.
         keepalive: When connections are pinged, turned away and retired.
+        ledger: Knows which large messages there is room for; ``None`` takes all.
 
     Attributes:
         transport: Which was chosen, ``native`` or ``python``.
@@ -75,6 +77,7 @@ class GrpcServer:
         spinner: Spinner | None = None,
         compression_level: Level = "none",
         keepalive: KeepaliveSettings | None = None,
+        ledger: ByteLedger | None = None,
     ) -> None:
         self._address = address
         self._port = port
@@ -100,6 +103,7 @@ class GrpcServer:
             spinner or Spinner(0),
             compressor,
             keepalive or KeepaliveSettings(),
+            ledger,
         )
         self.transport, self._new_protocol = make_transport(transport, hosting)
         self._listener: Listener | None = None

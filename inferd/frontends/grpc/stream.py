@@ -12,7 +12,7 @@ Source: section "ModelStreamInfer" of Triton's gRPC frontend.
 import asyncio
 import logging
 import time
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
@@ -23,6 +23,7 @@ from inferd.frontends.grpc.call import Call
 from inferd.frontends.grpc.codec import StreamReply
 from inferd.frontends.grpc.drain import Drain
 from inferd.frontends.grpc.errors import INTERNAL_ERROR, SHUTTING_DOWN
+from inferd.listening.byte_ledger import Claim
 from inferd.protocol.infer_codec import CHOSEN
 from inferd.protocol.infer_protobuf import RequestMessage
 from inferd.protocol.infer_response_protobuf import FINAL_RESPONSE, NOT_FINAL_RESPONSE
@@ -70,6 +71,7 @@ class InferStream:
         self._started: asyncio.Queue[Started | None] = asyncio.Queue()
         self._unanswered: set[asyncio.Task[InferResponse]] = set()
         self._streaming: set[asyncio.Task[None]] = set()
+        self._large: set[asyncio.Task[Any]] = set()
         self._sending = asyncio.Lock()
         self._first_error: BaseException | None = None
 
@@ -102,10 +104,21 @@ class InferStream:
             message = await self._call.recv_message()
             if message is None:
                 return
+            claim = self._call.claim()
             if self._is_decoupled(message):
-                self._start_streaming(message, time.monotonic_ns())
+                task: asyncio.Task[Any] = self._start_streaming(message, time.monotonic_ns())
             else:
-                self._start(message, time.monotonic_ns())
+                task = self._start(message, time.monotonic_ns())
+            if claim is not None:
+                await self._hold(task, claim)
+
+    async def _hold(self, task: "asyncio.Task[Any]", claim: Claim) -> None:
+        """Count a large request until it is answered, and read on when there is room."""
+        task.add_done_callback(claim.release)
+        self._large.add(task)
+        task.add_done_callback(self._large.discard)
+        while claim.is_tight and self._large:
+            await asyncio.wait(self._large, return_when=asyncio.FIRST_COMPLETED)
 
     def _is_decoupled(self, message: RequestMessage) -> bool:
         try:
@@ -114,17 +127,19 @@ class InferStream:
             # The answer to the request says so, in its turn.
             return False
 
-    def _start(self, message: RequestMessage, received_ns: int) -> None:
+    def _start(self, message: RequestMessage, received_ns: int) -> "asyncio.Task[InferResponse]":
         task = asyncio.create_task(self._answer(message, received_ns))
         self._unanswered.add(task)
         if self._ends_on_error:
             task.add_done_callback(self._note_error)
         self._started.put_nowait((message, task))
+        return task
 
-    def _start_streaming(self, message: RequestMessage, received_ns: int) -> None:
+    def _start_streaming(self, message: RequestMessage, received_ns: int) -> "asyncio.Task[None]":
         task = asyncio.create_task(self._stream(message, received_ns))
         self._streaming.add(task)
         task.add_done_callback(self._end_streaming)
+        return task
 
     async def _answer(self, message: RequestMessage, received_ns: int) -> InferResponse:
         request = CHOSEN.to_request(message)

@@ -19,6 +19,7 @@ from inferd.frontends.grpc.keepalive import KeepaliveSettings
 from inferd.frontends.grpc.serving import Methods
 from inferd.frontends.grpc.starting import Start
 from inferd.listening.spinner import Spinner
+from inferd.listening.byte_ledger import ByteLedger
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class Hosting:
         spinner: Whom to tell of input and answers.
         deflater: Compresses the answers to inferences; ``None`` sends them as they are.
         keepalive: When connections are pinged, turned away and retired.
+        ledger: Knows which large messages there is room for; ``None`` takes all.
     """
 
     methods: Methods
@@ -74,6 +76,7 @@ class Hosting:
     spinner: Spinner
     deflater: Deflater | None
     keepalive: KeepaliveSettings
+    ledger: ByteLedger | None
 
 
 def make_transport(

@@ -19,6 +19,7 @@ STATUS: Final[dict[type[errors.InferdError], int]] = {
     errors.NotFound: 404,
     errors.AlreadyExists: 400,
     errors.Unavailable: 503,
+    errors.ServerFull: 503,
     errors.DeadlineExceeded: 504,
     errors.RequestCancelled: 400,
     errors.LoadFailed: 400,

@@ -1,5 +1,5 @@
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from typing_extensions import Buffer
 
@@ -8,8 +8,14 @@ MESSAGE: int
 ENDED: int
 RESET: int
 TOO_LARGE: int
+NO_ROOM: int
+LARGE_MESSAGE: int
 
 class ProtocolError(Exception): ...
+
+class Ledger(Protocol):
+    def reserve(self, size: int, /) -> bool: ...
+    def add(self, size: int, /) -> bool: ...
 
 class Stream:
     owner: Any
@@ -63,6 +69,7 @@ class Connection:
         resets_per_second: float = ...,
         keeps_accepted: bool = ...,
         on_ping: Callable[[int, int, int], bool] | None = ...,
+        ledger: Ledger | None = ...,
     ) -> None: ...
     @property
     def done(self) -> bool: ...
@@ -82,6 +89,8 @@ class Connection:
     def heard_ns(self) -> int: ...
     def receive(self, data: Buffer, now_ns: int) -> list[tuple[Any, ...]]: ...
     def take(self, stream: Stream) -> None: ...
+    def claim(self, stream: Stream, size: int) -> bool: ...
+    def forget(self) -> None: ...
     def send_message(
         self,
         stream: Stream,

@@ -36,6 +36,8 @@ MESSAGE = 1
 ENDED = 2
 RESET = 3
 TOO_LARGE = 4
+NO_ROOM = 5
+LARGE_MESSAGE = _LARGE_MESSAGE
 
 cdef enum:
     _OPENED = 0
@@ -43,6 +45,9 @@ cdef enum:
     _ENDED = 2
     _RESET = 3
     _TOO_LARGE = 4
+    _NO_ROOM = 5
+    _LARGE_MESSAGE = 65536
+    SMALL_BYTES_STEP = 262144
     PREFIX_BYTES = 5
     FRAME_HEAD_BYTES = 9
     FIRST_ALLOCATION = 16384
@@ -71,10 +76,12 @@ class ProtocolError(Exception):
 
 include "_http2_stream.pxi"
 include "_http2_session.pxi"
+include "_http2_ledger.pxi"
 include "_http2_receiving.pxi"
+include "_http2_control.pxi"
 
 
-cdef class Connection(_Receiving):
+cdef class Connection(_Control):
     """
     One connection.
 
@@ -91,6 +98,9 @@ cdef class Connection(_Receiving):
         keeps_accepted: Whether streams say what encodings their clients accept.
         on_ping: Called for every ping of the peer with the time, the number of open calls and
             :attr:`sent`; returns whether it was one too many, which ends the connection.
+        ledger: Knows how many bytes of messages there are, here and elsewhere, and which
+            large message there is room for; ``None`` takes all. Has ``reserve(size)``, which
+            says whether there is room, and ``add(size)``, which says whether it is full.
 
     Attributes:
         pongs: How many pings the peer has answered.
@@ -124,6 +134,8 @@ cdef class Connection(_Receiving):
         if total > 0xFFFFFFFF:
             raise ValueError(f"a message of {total} bytes does not fit gRPC's prefix")
         self._queue(stream, segments, total, compressed)
+        if total > _LARGE_MESSAGE and self.ledger is not None:
+            self._count_queued(stream, total)
         if not stream.started:
             if encoding is None:
                 self._start(stream, self.base_headers, False)
@@ -240,30 +252,6 @@ cdef class Connection(_Receiving):
         stream.discarding = True
         nghttp2_submit_rst_stream(self.session, NGHTTP2_FLAG_NONE, stream.id, code)
 
-    def ping(self):
-        """Ask the peer for a sign of life; :attr:`pongs` counts them."""
-        if not self.failed:
-            nghttp2_submit_ping(self.session, NGHTTP2_FLAG_NONE, NULL)
-
-    def announce_shutdown(self):
-        """Tell the peer to open its next calls elsewhere; those it opens still are served."""
-        if not self.failed:
-            nghttp2_submit_shutdown_notice(self.session)
-
-    def refuse_calls(self):
-        """Serve no further calls; the connection is done when those that are open have ended."""
-        if not self.failed and not self.terminating:
-            nghttp2_submit_goaway(
-                self.session, NGHTTP2_FLAG_NONE,
-                nghttp2_session_get_last_proc_stream_id(self.session), NGHTTP2_NO_ERROR, NULL, 0,
-            )
-
-    def terminate(self, uint32_t code=0):
-        """Say goodbye with an error code; the connection is done when that is written."""
-        if not self.failed and not self.terminating:
-            self.terminating = True
-            nghttp2_session_terminate_session(self.session, code)
-
     def data_to_send(self):
         """
         Return what to write now, about 1 MiB at most, as a few pieces.
@@ -362,6 +350,8 @@ cdef class Connection(_Receiving):
         if stream.out_index == len(outgoing):
             outgoing.clear()
             stream.out_index = 0
+            if stream.queued:
+                self._forget_queued(stream)
             if stream.trailers is not None:
                 flags[0] |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM
                 self._submit(stream, stream.trailers, NULL, True)

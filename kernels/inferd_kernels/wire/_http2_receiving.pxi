@@ -1,6 +1,6 @@
 # What the peer sends becomes events.
 
-cdef class _Receiving(_Session):
+cdef class _Receiving(_Accounting):
     """The receiving half of a connection."""
 
     def receive(self, data, int64_t now_ns):
@@ -15,8 +15,9 @@ cdef class _Receiving(_Session):
             Events, in order: ``(OPENED, stream)`` for a call whose first message is not
             here yet; ``(MESSAGE, stream, body, compressed)``, the first of which opens a
             call that was not; ``(ENDED, stream)`` for a half-close, which ``stream.ended`` says
-            already when the call is opened; ``(RESET, stream)``; ``(TOO_LARGE, stream, size)``,
-            after which nothing more of the call's data is taken.
+            already when the call is opened; ``(RESET, stream)``; ``(TOO_LARGE, stream, size)``
+            and ``(NO_ROOM, stream, size)``, after which nothing more of the call's data is
+            taken.
 
         Raises:
             ProtocolError: The peer broke HTTP/2 in a way that nothing can follow.
@@ -199,7 +200,7 @@ cdef class _Receiving(_Session):
         cdef int untaken = stream.untaken
         if not stream.discarding and not stream.finished:
             self._unframe(stream, data, size)
-        if untaken and not stream.discarding:
+        if (untaken or (self.pressed and not stream.reserved)) and not stream.discarding:
             stream.withheld += size
             return 0
         self.consumed += size
@@ -224,7 +225,10 @@ cdef class _Receiving(_Session):
                     | (<int64_t>stream.prefix[3] << 8) | <int64_t>stream.prefix[4]
                 )
                 if announced > self.max_message_bytes:
-                    self._refuse(stream, announced)
+                    self._refuse(stream, _TOO_LARGE, announced)
+                    return 0
+                if not self._admit(stream, announced):
+                    self._refuse(stream, _NO_ROOM, announced)
                     return 0
                 if announced <= <int64_t>left:
                     stream.prefix_bytes = 0
@@ -273,12 +277,12 @@ cdef class _Receiving(_Session):
         self.frame_messages.append((body, stream.prefix[0] != 0))
         return 0
 
-    cdef int _refuse(self, Stream stream, int64_t size) except -1:
+    cdef int _refuse(self, Stream stream, int kind, int64_t size) except -1:
         self._give_messages(False)
         stream.discarding = True
         stream.forget_message()
         self._report(stream)
-        self.events.append((_TOO_LARGE, stream, size))
+        self.events.append((kind, stream, size))
         return 0
 
     cdef int _close(self, int32_t stream_id, uint32_t code) except -1:
@@ -292,6 +296,8 @@ cdef class _Receiving(_Session):
         stream.forget_message()
         stream.outgoing.clear()
         stream.unsent = 0
+        if self.ledger is not None:
+            self._forget_bytes(stream)
         if self.frame_stream is stream:
             self._give_messages(False)
         if not stream.finished:
@@ -305,6 +311,9 @@ cdef class _Receiving(_Session):
         """Note that the application has taken a message; returns credit when it has all."""
         if stream.untaken:
             stream.untaken -= 1
+        if not stream.untaken and not stream.ended and stream.small_bytes:
+            # What a stream of calls holds from here on is bounded by whoever takes from it.
+            self._forget_small(stream)
         if not stream.untaken and stream.withheld and not stream.closed and not self.failed:
             self.consumed += stream.withheld
             nghttp2_session_consume_stream(self.session, stream.id, stream.withheld)

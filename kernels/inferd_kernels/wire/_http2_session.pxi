@@ -11,7 +11,9 @@ cdef class _Session:
     cdef int64_t max_message_bytes
     cdef Py_ssize_t max_header_bytes, header_block_bytes, consumed
     cdef bint in_headers, terminating, keeps_accepted, is_calmed
-    cdef object on_ping
+    cdef object on_ping, ledger
+    cdef Py_ssize_t small_bytes, reported_bytes
+    cdef bint pressed
     cdef readonly bint failed
     cdef double resets_left, reset_burst, resets_per_ns
     cdef int64_t now_ns
@@ -37,6 +39,7 @@ cdef class _Session:
         double resets_per_second=200,
         bint keeps_accepted=False,
         on_ping=None,
+        ledger=None,
     ):
         self.streams = {}
         self.events = []
@@ -49,6 +52,7 @@ cdef class _Session:
         self.resets_per_ns = resets_per_second / 1e9
         self.keeps_accepted = keeps_accepted
         self.on_ping = on_ping
+        self.ledger = ledger
         self.last_words = b""
         self.pieces = []
         self._open_session()

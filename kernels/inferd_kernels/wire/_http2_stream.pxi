@@ -56,7 +56,7 @@ cdef class Stream:
     cdef int prefix_bytes
     cdef PyObject *body
     cdef Py_ssize_t body_bytes, body_capacity, body_size
-    cdef Py_ssize_t withheld
+    cdef Py_ssize_t withheld, reserved, small_bytes, queued
     cdef int untaken
     cdef bint compressed, discarding, reported, answered
     cdef list outgoing

@@ -18,6 +18,7 @@ TABLE = {
     errors.QueueFull: Status.UNAVAILABLE,
     errors.QueueTimeout: Status.UNAVAILABLE,
     errors.DeadlineExceeded: Status.DEADLINE_EXCEEDED,
+    errors.ServerFull: Status.RESOURCE_EXHAUSTED,
     errors.ShuttingDown: Status.UNAVAILABLE,
     errors.RequestCancelled: Status.CANCELLED,
     errors.LoadFailed: Status.INVALID_ARGUMENT,

@@ -26,6 +26,7 @@ def _made(kind):
         (errors.QueueFull, 503),
         (errors.QueueTimeout, 503),
         (errors.DeadlineExceeded, 504),
+        (errors.ServerFull, 503),
         (errors.ShuttingDown, 503),
         (errors.RequestCancelled, 400),
         (errors.LoadFailed, 400),
