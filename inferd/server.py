@@ -26,7 +26,9 @@ from inferd.errors import ConfigError, InferdError
 from inferd.frontends.grpc.keepalive import KeepaliveSettings
 from inferd.listening.address import label
 from inferd.listening.spinner import Spinner
+from inferd.listening.byte_ledger import ByteLedger
 from inferd.listening.tls import TlsFiles, reload_files, server_context
+from inferd.memory import usable_memory
 from inferd.models.devices import gpu_count
 from inferd.models.loader import LoaderSettings, ModelLoader
 from inferd.models.poller import Poller
@@ -129,6 +131,7 @@ class Server:
         config = self.config
         # With one CPU the client would wait for the server to stop looking for it.
         spinner = Spinner(config.busy_poll_us if usable_cpus() > 1 else 0)
+        ledger = ByteLedger(config.max_in_flight_bytes or usable_memory() // 2)
         if config.cpu_kernels != "numpy":
             kernels = _select_kernels(config.cpu_kernels)
             inferd_kernels.warm(kernels)
@@ -145,6 +148,7 @@ class Server:
                 spinner=spinner,
                 compression_level=config.grpc_infer_response_compression_level,
                 keepalive=_keepalive(config),
+                ledger=ledger,
             )
         if config.allow_http:
             self.http = HttpServer(
@@ -155,6 +159,7 @@ class Server:
                 reuse_port=config.reuse_http_port,
                 tls=self._http_tls,
                 fast_lane=config.http_fast_lane,
+                ledger=ledger,
             )
 
     def _build_metrics(self) -> None:

@@ -14,13 +14,14 @@ import orjson
 from aiohttp import web
 
 from inferd.dataplane import DataPlane
-from inferd.errors import InferdError
+from inferd.errors import InferdError, ServerFull
 from inferd.frontends.http import compression, documents, errors
 from inferd.frontends.http.bodies import BodyRefused
 from inferd.frontends.http.infer import InferEndpoint
 from inferd.frontends.http.repository import RepositoryEndpoints
 from inferd.frontends.http.routes import METHODS, Endpoint, Route, resolve
 from inferd.frontends.http.scheduler import SchedulerEndpoint
+from inferd.listening.byte_ledger import ByteLedger
 from inferd.models.model_config import to_json
 
 _log = logging.getLogger(__name__)
@@ -35,9 +36,12 @@ class Application:
     Args:
         dataplane: What answers the requests.
         max_input_size: The largest request body, in bytes.
+        ledger: Knows which large requests there is room for; ``None`` takes all.
     """
 
-    def __init__(self, dataplane: DataPlane, *, max_input_size: int) -> None:
+    def __init__(
+        self, dataplane: DataPlane, *, max_input_size: int, ledger: ByteLedger | None = None
+    ) -> None:
         self._dataplane = dataplane
         repository = RepositoryEndpoints(dataplane, max_input_size)
         # The server's metadata never changes; it is written once.
@@ -51,7 +55,7 @@ class Application:
             "model_config": self._model_config,
             "statistics": self._statistics,
             "scheduler": SchedulerEndpoint(dataplane),
-            "infer": InferEndpoint(dataplane, max_input_size),
+            "infer": InferEndpoint(dataplane, max_input_size, ledger),
             "index": repository.index,
             "load": repository.load,
             "unload": repository.unload,
@@ -106,7 +110,7 @@ def _answer(error: InferdError) -> web.Response:
     response = errors.respond(errors.status_of(error), error.message)
     if isinstance(error, compression.UnsupportedEncoding):
         response.headers["Accept-Encoding"] = compression.ACCEPTED
-    elif isinstance(error, BodyRefused):
+    elif isinstance(error, BodyRefused | ServerFull):
         response.force_close()
     return response
 

@@ -8,6 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from inferd.errors import InvalidRequest
+from inferd.listening.byte_ledger import Claim
 from inferd.protocol.json_document import QuickParseError, parse, parse_quickly
 
 MAX_CHUNKS: Final = 65536
@@ -24,34 +25,39 @@ class BodyRefused(InvalidRequest):
     """The body was not read to its end; the connection cannot be used again."""
 
 
-async def read(request: web.BaseRequest, limit: int) -> bytes:
+async def read(request: web.BaseRequest, limit: int, claim: Claim | None = None) -> bytes:
     """
     Return the body of a request.
 
     Args:
         request: The request.
         limit: The largest body to accept, in bytes.
+        claim: Grows by its size, before it is read where that is known; ``None`` counts
+            nothing.
 
     Raises:
         BodyRefused: It is larger, has too many chunks or is not framed as announced.
+        ServerFull: There is no room for it; the connection cannot be used again.
     """
     length = request.content_length
     if length is not None and length > limit:
         raise _too_large(length, limit)
     if not request.can_read_body:
         return b""
+    if claim is not None and length is not None:
+        claim.grow(length)
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
     try:
         if length is not None:
             return await request.content.read()
-        return await _read_chunks(request, limit)
+        return await _read_chunks(request, limit, claim)
     except web.RequestPayloadError as error:
         raise BodyRefused("Unable to read the request body") from error
 
 
-async def _read_chunks(request: web.BaseRequest, limit: int) -> bytes:
+async def _read_chunks(request: web.BaseRequest, limit: int, claim: Claim | None) -> bytes:
     pieces: list[bytes] = []
     size = chunks = 0
     read_chunk = request.content.readchunk
@@ -62,6 +68,8 @@ async def _read_chunks(request: web.BaseRequest, limit: int) -> bytes:
         size += len(piece)
         if size > limit:
             raise _too_large(size, limit)
+        if claim is not None:
+            claim.grow(len(piece))
         chunks += ends_chunk
         if chunks > MAX_CHUNKS:
             raise BodyRefused(

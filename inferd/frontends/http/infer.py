@@ -17,6 +17,7 @@ from inferd.errors import InvalidRequest, MalformedDocument
 from inferd.frontends.http import bodies, compression, deadlines, inference, streaming
 from inferd.frontends.http.inference import Answer, Inference
 from inferd.frontends.http.routes import Route
+from inferd.listening.byte_ledger import LARGE_BYTES, ByteLedger, Claim
 from inferd.protocol import binary_extension
 from inferd.protocol.infer_json import DecodedRequest
 
@@ -33,19 +34,34 @@ class InferEndpoint:
     Args:
         dataplane: What answers them.
         max_input_size: The largest body, decompressed body or tensor in JSON, in bytes.
+        ledger: Knows which large requests there is room for; ``None`` takes all.
     """
 
-    __slots__ = ("_inference", "_max_input_size", "_stream")
+    __slots__ = ("_inference", "_ledger", "_max_input_size", "_stream")
 
-    def __init__(self, dataplane: DataPlane, max_input_size: int) -> None:
+    def __init__(
+        self, dataplane: DataPlane, max_input_size: int, ledger: ByteLedger | None = None
+    ) -> None:
+        self._ledger = ledger
         self._inference = Inference(dataplane, max_input_size)
         self._stream = dataplane.stream
         self._max_input_size = max_input_size
 
     async def __call__(self, request: web.BaseRequest, route: Route) -> web.StreamResponse:
         """Read the request, run it and write its response."""
+        if self._ledger is None or _is_small(request):
+            return await self._answer(request, route, None)
+        claim = Claim(self._ledger)
         try:
-            decoded = await self._receive(request, route)
+            return await self._answer(request, route, claim)
+        finally:
+            claim.release()
+
+    async def _answer(
+        self, request: web.BaseRequest, route: Route, claim: Claim | None
+    ) -> web.StreamResponse:
+        try:
+            decoded = await self._receive(request, route, claim)
         except (InvalidRequest, MalformedDocument) as error:
             if not isinstance(error, bodies.BodyRefused):
                 # An unknown model is reported before anything that is wrong with the body.
@@ -62,19 +78,29 @@ class InferEndpoint:
         encoding = "identity" if accepted is None else compression.choose(accepted)
         return await _send(request, await inference.answer(encoded, encoding))
 
-    async def _receive(self, request: web.BaseRequest, route: Route) -> DecodedRequest:
+    async def _receive(
+        self, request: web.BaseRequest, route: Route, claim: Claim | None
+    ) -> DecodedRequest:
         headers = request.headers
         timeout_ms = deadlines.timeout_ms(headers)
         deadline_ns = time.monotonic_ns() + timeout_ms * 1_000_000 if timeout_ms else 0
         compressed = compression.is_compressed(headers.get(_CONTENT_ENCODING))
-        body = await bodies.read(request, self._max_input_size)
+        body = await bodies.read(request, self._max_input_size, claim)
         if compressed:
             body = await asyncio.to_thread(compression.decompress, body, self._max_input_size)
+            if claim is not None:
+                claim.grow(len(body))
         received_ns = time.monotonic_ns()
         decoded = await self._inference.decode(body, headers.get(_JSON_LENGTH), route)
         decoded.request.received_ns = received_ns
         decoded.request.deadline_ns = deadline_ns
         return decoded
+
+
+def _is_small(request: web.BaseRequest) -> bool:
+    """Whether a body is short, and stays so."""
+    length = request.content_length
+    return length is not None and length <= LARGE_BYTES and _CONTENT_ENCODING not in request.headers
 
 
 async def _send(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:

@@ -14,6 +14,7 @@ from inferd.frontends.http import errors
 from inferd.frontends.http.application import Application
 from inferd.frontends.http.drain import Drain
 from inferd.frontends.http.fastlane.server import LaneServer
+from inferd.listening.byte_ledger import ByteLedger
 from inferd.listening.listener import Listener, listen
 
 DEFAULT_MAX_INPUT_SIZE: Final = 64 << 20
@@ -50,6 +51,7 @@ class HttpServer:
         reuse_port: Whether other processes may listen on the same port.
         tls: How to encrypt; ``None`` is plain text.
         fast_lane: Whether inference requests are answered beside aiohttp.
+        ledger: Knows which large requests there is room for; ``None`` takes all.
     """
 
     def __init__(
@@ -62,11 +64,13 @@ class HttpServer:
         reuse_port: bool = False,
         tls: ssl.SSLContext | None = None,
         fast_lane: bool = True,
+        ledger: ByteLedger | None = None,
     ) -> None:
         self._dataplane = dataplane
         self._max_input_size = max_input_size
         self._fast_lane = fast_lane
-        self._application = Application(dataplane, max_input_size=max_input_size)
+        self._ledger = ledger
+        self._application = Application(dataplane, max_input_size=max_input_size, ledger=ledger)
         self._address = address
         self._port = port
         self._reuse_port = reuse_port
@@ -129,6 +133,7 @@ class HttpServer:
             self._dataplane,
             max_input_size=self._max_input_size,
             drain=self._drain,
+            ledger=self._ledger,
             **options,
         )
 
