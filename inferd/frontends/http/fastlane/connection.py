@@ -16,6 +16,7 @@ from inferd.frontends.http.fastlane.application import ApplicationHandler, Share
 from inferd.frontends.http.fastlane.framing import Event, Framer, Inference, Passage, Refusal
 from inferd.frontends.http.fastlane.lane import Lane
 from inferd.frontends.http.fastlane.replies import Reply
+from inferd.listening.byte_ledger import LARGE_BYTES, Claim
 from inferd.listening.writing import write_all
 from inferd.protocol.tensors import Buffer
 
@@ -60,6 +61,7 @@ class Connection(asyncio.Protocol):
         "_application",
         "_application_busy",
         "_application_holds",
+        "_claim",
         "_ended",
         "_flushing",
         "_framer",
@@ -78,7 +80,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self._loop = asyncio.get_running_loop()
-        self._framer = Framer(lane.max_input_size)
+        self._claim = Claim(lane.ledger) if lane.ledger is not None else None
+        self._framer = Framer(lane.max_input_size, self._claim)
         self._transport: asyncio.Transport | None = None
         self._application: ApplicationHandler | None = None
         self._application_busy = False
@@ -119,6 +122,8 @@ class Connection(asyncio.Protocol):
         if self._linger is not None:
             self._linger.cancel()
         self.cancel()
+        if self._claim is not None:
+            self._claim.release()
         if self._application is not None:
             self._application.connection_lost(exc)
 
@@ -259,6 +264,8 @@ class Connection(asyncio.Protocol):
         while slots and (reply := slots[0].reply) is not None:
             slot = slots.popleft()
             self._size -= slot.size
+            if slot.size > LARGE_BYTES and self._claim is not None:
+                self._claim.shrink(slot.size)
             closes = slot.closes and not slots
             pieces += replies.pieces(reply, self._lane.tails.get(closes=closes))
         self._write(pieces)

@@ -8,6 +8,7 @@ only when it can act on it.
 from typing import Final, NamedTuple
 
 from inferd.frontends.http.fastlane.head import Head, InferHead, MalformedHead, parse
+from inferd.listening.byte_ledger import LARGE_BYTES, Claim
 
 MAX_HEAD: Final = 32 << 10
 """The longest head, in bytes."""
@@ -45,11 +46,14 @@ class Framer:
     Args:
         max_body: The largest body of an inference request, in bytes; larger ones are the
             application's to refuse.
+        claim: Grows by the bodies of large inference requests; those that it has no room for
+            are the application's to refuse, too. ``None`` counts nothing.
     """
 
     __slots__ = (
         "_at",
         "_body",
+        "_claim",
         "_data",
         "_infer",
         "_known",
@@ -61,7 +65,8 @@ class Framer:
         "passing_forever",
     )
 
-    def __init__(self, max_body: int) -> None:
+    def __init__(self, max_body: int, claim: Claim | None = None) -> None:
+        self._claim = claim
         self.passing_forever = False
         self._max_body = max_body
         self._data = b""
@@ -125,12 +130,15 @@ class Framer:
         except MalformedHead as error:
             return self._refuse(str(error))
         self._left = head.length
-        if head.infer is None:
+        if head.infer is None or not self._has_room(head.length):
             self.passing_forever = head.is_last
             self._left += end - at
             return self._pass(begins=True)
         self._at = end
         return self._take(head.infer)
+
+    def _has_room(self, length: int) -> bool:
+        return length <= LARGE_BYTES or self._claim is None or self._claim.grows(length)
 
     def _read(self, raw: bytes) -> Head:
         if raw == self._known and self._known_head is not None:

@@ -14,6 +14,7 @@ from inferd.frontends.http.drain import Drain
 from inferd.frontends.http.fastlane import framing, replies
 from inferd.frontends.http.fastlane.replies import Reply, Tails
 from inferd.frontends.http.inference import Answer, Inference
+from inferd.listening.byte_ledger import ByteLedger
 
 if TYPE_CHECKING:
     from inferd.frontends.http.fastlane.application import ApplicationHandler
@@ -31,12 +32,21 @@ class Lane:
         max_input_size: The largest body, in bytes.
         drain: Says when the server ends, and is told of the requests.
         handler: Makes the application's side of a connection.
+        ledger: Knows which large requests there is room for; ``None`` takes all.
 
     Attributes:
         connections: Those that are open.
     """
 
-    __slots__ = ("_inference", "connections", "drain", "handler", "max_input_size", "tails")
+    __slots__ = (
+        "_inference",
+        "connections",
+        "drain",
+        "handler",
+        "ledger",
+        "max_input_size",
+        "tails",
+    )
 
     def __init__(
         self,
@@ -45,7 +55,9 @@ class Lane:
         max_input_size: int,
         drain: Drain,
         handler: "Callable[[Connection], ApplicationHandler]",
+        ledger: ByteLedger | None = None,
     ) -> None:
+        self.ledger = ledger
         self._inference = Inference(dataplane, max_input_size)
         self.max_input_size = max_input_size
         self.drain = drain

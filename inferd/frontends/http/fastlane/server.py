@@ -12,6 +12,7 @@ from inferd.frontends.http.drain import Drain
 from inferd.frontends.http.fastlane.application import ApplicationHandler
 from inferd.frontends.http.fastlane.connection import Connection
 from inferd.frontends.http.fastlane.lane import Lane
+from inferd.listening.byte_ledger import ByteLedger
 
 _IDLE_SECONDS: Final = 1815.0
 """Half of what aiohttp leaves a silent connection."""
@@ -26,6 +27,7 @@ class LaneServer(web.Server):
         dataplane: What answers inference requests.
         max_input_size: The largest body, in bytes.
         drain: Says when the server ends.
+        ledger: Knows which large requests there is room for; ``None`` takes all.
         idle_seconds: Connections silent for between one and two such times are closed.
         options: Those of aiohttp's server.
     """
@@ -37,12 +39,17 @@ class LaneServer(web.Server):
         *,
         max_input_size: int,
         drain: Drain,
+        ledger: ByteLedger | None = None,
         idle_seconds: float = _IDLE_SECONDS,
         **options: Any,
     ) -> None:
         super().__init__(handler, **options)
         self._lane = Lane(
-            dataplane, max_input_size=max_input_size, drain=drain, handler=self._attach
+            dataplane,
+            max_input_size=max_input_size,
+            drain=drain,
+            handler=self._attach,
+            ledger=ledger,
         )
         self._idle_seconds = idle_seconds
         self._sweeping = self._loop.call_later(idle_seconds, self._sweep)
