@@ -3,9 +3,9 @@ How many bytes of requests and queued answers the process holds, and whether mor
 
 One ledger for every service, so it is below all of them; it belongs to no protocol, and is
 pure. Large messages are reserved whole before their bytes are taken: what has begun can
-always be finished, and nobody's half message keeps another half message waiting. Small ones
-are never refused; whoever receives many tells the ledger now and then, and holds its
-client back while the ledger is full.
+always be finished, and nobody's half message keeps another half message waiting. Of small
+ones, whoever receives many tells the ledger now and then, and holds its client back while the
+ledger is full.
 """
 
 from typing import Final
@@ -14,6 +14,9 @@ from inferd.errors import ServerFull
 
 LARGE_BYTES: Final = 65_536
 """A message longer than this is large: to reserve it costs nothing beside reading it."""
+
+STREAMED_BYTES: Final = 4_096
+"""A request of a stream that is longer is counted by itself until it is answered."""
 
 
 class ByteLedger:

@@ -20,7 +20,7 @@ from inferd.frontends.grpc.deflating import COMPRESSED_TYPES
 from inferd.frontends.grpc.metadata import Headers, Metadata, read_metadata, read_timeout
 from inferd.frontends.grpc.protocol import CallStream
 from inferd.frontends.grpc.transport import Hosting
-from inferd.listening.byte_ledger import LARGE_BYTES, Claim
+from inferd.listening.byte_ledger import LARGE_BYTES, STREAMED_BYTES, Claim
 from inferd.protocol.wire import Buffer
 
 _PREFIX_BYTES: Final = 5
@@ -59,6 +59,7 @@ class Call:
         self._headers_sent = False
         self._ledger = hosting.ledger
         self._claim: Claim | None = None
+        self._taken_bytes = 0
 
     def open(self, method: Handler) -> None:
         """
@@ -90,6 +91,7 @@ class Call:
         size = int.from_bytes(prefix[1:], "big")
         if size > self._max_message_bytes:
             raise compression.too_large(size, self._max_message_bytes)
+        self._taken_bytes = size
         if self._ledger is not None and (prefix[0] or size > LARGE_BYTES):
             self._claim = Claim(self._ledger)
             if size > LARGE_BYTES:
@@ -104,6 +106,11 @@ class Call:
     def claim(self) -> Claim | None:
         """Take over what the ledger counts of the message that was received last."""
         claim, self._claim = self._claim, None
+        size = self._taken_bytes
+        if self._ledger is not None and STREAMED_BYTES < size <= LARGE_BYTES:
+            claim = claim or Claim(self._ledger)
+            self._ledger.add(size)
+            claim.absorb(size)
         return claim
 
     def release(self) -> None:

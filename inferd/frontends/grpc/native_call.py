@@ -17,7 +17,7 @@ from inferd.frontends.grpc import compression
 from inferd.frontends.grpc.deflating import COMPRESSED_TYPES, Deflater
 from inferd.frontends.grpc.metadata import Metadata, read_metadata, read_timeout
 from inferd.frontends.grpc.transport import Hosting
-from inferd.listening.byte_ledger import LARGE_BYTES, Claim
+from inferd.listening.byte_ledger import LARGE_BYTES, STREAMED_BYTES, Claim
 from inferd.protocol.wire import Buffer
 
 
@@ -172,9 +172,15 @@ class NativeCall:
             return None
         claim, self._inflated = self._inflated, None
         size = self._taken_bytes
-        if size > LARGE_BYTES and self._carrier.claim(self._stream, size):
-            claim = claim or Claim(self._ledger)
-            claim.absorb(size)
+        if size <= STREAMED_BYTES:
+            return claim
+        if size <= LARGE_BYTES:
+            # The kernel counted it until it was taken.
+            self._ledger.add(size)
+        elif not self._carrier.claim(self._stream, size):
+            return claim
+        claim = claim or Claim(self._ledger)
+        claim.absorb(size)
         return claim
 
     def release(self) -> None:

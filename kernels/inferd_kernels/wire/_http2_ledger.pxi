@@ -7,7 +7,8 @@ cdef class _Accounting(_Session):
     A large message is reserved whole when its size is known, and refused if there is no
     room; its bytes are given back when its call is over, or by whoever claims them. Those of
     small messages are counted here, and the ledger is told when they have become many or
-    few. While it is full, credit for them comes back when their call is over.
+    few. While it is full, credit for them comes back when their call is over, and a
+    connection that has a great many of them is refused more.
     """
 
     cdef bint _admit(self, Stream stream, int64_t size) except -1:
@@ -19,6 +20,10 @@ cdef class _Accounting(_Session):
                 return False
             stream.reserved += size
             return True
+        if self.pressed and self.small_bytes + size > SMALL_BYTES_PRESSED:
+            self._tell_small()
+            if self.pressed:
+                return False
         stream.small_bytes += size
         self.small_bytes += size
         if self.small_bytes - self.reported_bytes >= SMALL_BYTES_STEP:

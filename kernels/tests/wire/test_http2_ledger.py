@@ -74,7 +74,7 @@ def test_a_large_message_is_reserved_whole_when_it_begins(counted, ledger):
     assert ledger.held == 0
 
 
-def test_a_message_that_is_not_large_is_never_refused(make_pair):
+def test_a_message_that_is_not_large_is_taken(make_pair):
     """However full it is."""
     ledger = Ledger(0)
     pair = make_pair(ledger=ledger)
@@ -157,6 +157,24 @@ def test_while_it_is_full_credit_comes_with_the_answers(make_pair, limit, is_ful
     for stream in streams:
         answer(pair, stream)
     assert pair.client.outbound_flow_control_window > 500_000
+
+
+def test_while_it_is_full_nobody_has_a_great_many_small_messages(make_pair):
+    """A MiB of them and no more, until there is room again; others' are taken meanwhile."""
+    ledger = Ledger(300_000)
+    pair, other = make_pair(ledger=ledger), make_pair(ledger=ledger)
+    streams = [pair.call(bytes(1 << 16))[1][0][1] for _ in range(16)]
+    _, events = pair.call(b"x")
+    assert [event[0] for event in events] == [http2.OPENED, http2.NO_ROOM, http2.ENDED]
+    _, [(kind, *_)] = other.call(bytes(1 << 16))
+    assert kind == http2.MESSAGE
+    ledger.limit = 1 << 40
+    _, [(kind, last, *_)] = pair.call(b"x")
+    assert kind == http2.MESSAGE
+    for stream in (*streams, last):
+        answer(pair, stream)
+    other.server.forget()
+    assert ledger.held == 0
 
 
 def test_full_or_not_a_message_that_has_room_gets_credit(make_pair):
