@@ -191,15 +191,19 @@ class NativeConnection(asyncio.BufferedProtocol):
         """Take the bytes of a large message over from the connection's part of the ledger."""
         return self._kernel.claim(stream, size)
 
-    async def send(
-        self,
-        stream: _http2.Stream,
-        buffers: list[Buffer],
-        encoding: bytes | None = None,
-        compressed: bool = False,
-    ) -> None:
+    async def send(self, stream: _http2.Stream, buffers: list[Buffer]) -> None:
         """Send a message, and wait while the client reads too slowly."""
-        self._kernel.send_message(stream, buffers, encoding, compressed)
+        self._kernel.send_message(stream, buffers)
+        await self._sent(stream)
+
+    async def send_encoded(
+        self, stream: _http2.Stream, buffers: list[Buffer], encoding: str, compressed: bool
+    ) -> None:
+        """Do the same in a call whose answer has an encoding."""
+        self._kernel.send_encoded(stream, buffers, encoding.encode(), compressed)
+        await self._sent(stream)
+
+    async def _sent(self, stream: _http2.Stream) -> None:
         self._write_soon()
         if stream.unsent > UNSENT_BYTES:
             waiter = self._waiting[stream] = self._loop.create_future()

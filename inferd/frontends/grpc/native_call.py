@@ -30,14 +30,13 @@ class Carrier(Protocol):
     def claim(self, stream: Stream, size: int) -> bool:
         """Take the bytes of a large message over from the connection's part of the ledger."""
 
-    async def send(
-        self,
-        stream: Stream,
-        buffers: list[Buffer],
-        encoding: bytes | None = None,
-        compressed: bool = False,
-    ) -> None:
+    async def send(self, stream: Stream, buffers: list[Buffer]) -> None:
         """Send a message, and wait while the client reads too slowly."""
+
+    async def send_encoded(
+        self, stream: Stream, buffers: list[Buffer], encoding: str, compressed: bool
+    ) -> None:
+        """Do the same in a call whose answer has an encoding."""
 
 
 class NativeCall:
@@ -218,7 +217,7 @@ class NativeCall:
             return
         deflated = await deflater.deflate_soon(buffers, encoding)
         sent: list[Buffer] = buffers if deflated is None else [deflated]
-        await self._carrier.send(self._stream, sent, encoding.encode(), deflated is not None)
+        await self._carrier.send_encoded(self._stream, sent, encoding, deflated is not None)
 
     def _wake(self) -> None:
         if self._arrival is not None and not self._arrival.done():

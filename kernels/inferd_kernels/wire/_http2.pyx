@@ -111,24 +111,36 @@ cdef class Connection(_Control):
         MemoryError: There is none.
     """
 
-    def send_message(self, Stream stream, buffers, bytes encoding=None, bint compressed=False):
+    def send_message(self, Stream stream, buffers):
         """
         Queue a message, given as buffers that follow each other; dropped if the call is over.
-
-        Args:
-            stream: The call.
-            buffers: The message.
-            encoding: ``grpc-encoding`` of the answer; only the first message of a call says it.
-            compressed: Whether this message is encoded so.
 
         Raises:
             ValueError: It is larger than gRPC's prefix can say.
         """
+        self._send(stream, buffers, None, False)
+
+    def send_encoded(self, Stream stream, buffers, bytes encoding not None, bint compressed):
+        """
+        Do the same in a call whose answer has an encoding.
+
+        Args:
+            stream: The call.
+            buffers: The message.
+            encoding: ``grpc-encoding``; only the first message of a call says it.
+            compressed: Whether this message is encoded so.
+
+        Raises:
+            ValueError: As :meth:`send_message` does.
+        """
+        self._send(stream, buffers, encoding, compressed)
+
+    cdef int _send(self, Stream stream, buffers, bytes encoding, bint compressed) except -1:
         cdef list segments
         cdef _Segment segment
         cdef Py_ssize_t total = 0
         if stream.finished or self.failed:
-            return
+            return 0
         segments = [_Segment(buffer) for buffer in buffers]
         for segment in segments:
             total += segment.view.len
@@ -142,7 +154,7 @@ cdef class Connection(_Control):
                 self._start(stream, self.base_headers, False)
             else:
                 self._start(stream, [*self.base_headers, (_ENCODING, encoding)], False)
-        self._resume(stream)
+        return self._resume(stream)
 
     cdef int _queue(
         self, Stream stream, list segments, Py_ssize_t total, bint compressed

@@ -39,7 +39,9 @@ cdef class _Accounting(_Session):
     cdef int _forget_small(self, Stream stream) except -1:
         self.small_bytes -= stream.small_bytes
         stream.small_bytes = 0
-        if self.reported_bytes - self.small_bytes >= SMALL_BYTES_STEP:
+        if self.reported_bytes and (
+            not self.small_bytes or self.reported_bytes - self.small_bytes >= SMALL_BYTES_STEP
+        ):
             self._tell_small()
         return 0
 

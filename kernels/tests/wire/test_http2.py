@@ -361,9 +361,9 @@ def test_an_answer_may_have_an_encoding(make_pair):
     pair = make_pair(keeps_accepted=True)
     stream_id, [(_, stream, _, _)] = pair.call(b"x", ("grpc-accept-encoding", "gzip"))
     assert stream.accepted == "gzip"
-    pair.server.send_message(stream, [b"small"], b"gzip", True)
-    pair.server.send_message(stream, [b"plain"], b"gzip")
-    pair.server.send_message(stream, [bytes(20_000)], b"gzip", True)
+    pair.server.send_encoded(stream, [b"small"], b"gzip", True)
+    pair.server.send_encoded(stream, [b"plain"], b"gzip", False)
+    pair.server.send_encoded(stream, [bytes(20_000)], b"gzip", True)
     pair.server.send_trailers(stream, 0)
     pair.exchange()
     assert pair.headers(stream_id)["grpc-encoding"] == "gzip"

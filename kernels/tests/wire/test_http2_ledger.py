@@ -123,7 +123,7 @@ def test_a_connection_that_is_gone_gives_everything_back(counted, ledger, size):
 
 
 def test_small_messages_are_told_when_they_are_many(counted, ledger):
-    """In steps of 256 KiB, up and down."""
+    """In steps of 256 KiB, up and down, and when there is none left."""
     streams = []
     for n in range(8):
         _, [(_, stream, _, _)] = counted.call(bytes(60_000))
