@@ -25,8 +25,8 @@ from inferd.dataplane import DataPlane, Identity
 from inferd.errors import ConfigError, InferdError
 from inferd.frontends.grpc.keepalive import KeepaliveSettings
 from inferd.listening.address import label
-from inferd.listening.spinner import Spinner
 from inferd.listening.byte_ledger import ByteLedger
+from inferd.listening.spinner import Spinner
 from inferd.listening.tls import TlsFiles, reload_files, server_context
 from inferd.memory import usable_memory
 from inferd.models.devices import gpu_count

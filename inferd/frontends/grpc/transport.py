@@ -18,8 +18,8 @@ from inferd.frontends.grpc.deflating import Deflater
 from inferd.frontends.grpc.keepalive import KeepaliveSettings
 from inferd.frontends.grpc.serving import Methods
 from inferd.frontends.grpc.starting import Start
-from inferd.listening.spinner import Spinner
 from inferd.listening.byte_ledger import ByteLedger
+from inferd.listening.spinner import Spinner
 
 log = logging.getLogger(__name__)
 

@@ -257,14 +257,6 @@ cdef class Connection(_Control):
             nghttp2_session_resume_data(self.session, stream.id)
         return 0
 
-    def reset(self, Stream stream, uint32_t code):
-        """Reset a call with one of HTTP/2's error codes."""
-        if stream.closed or self.failed:
-            return
-        stream.finished = True
-        stream.discarding = True
-        nghttp2_submit_rst_stream(self.session, NGHTTP2_FLAG_NONE, stream.id, code)
-
     def data_to_send(self):
         """
         Return what to write now, about 1 MiB at most, as a few pieces.

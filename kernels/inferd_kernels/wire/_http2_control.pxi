@@ -1,7 +1,15 @@
 # What the peer is told beside its answers.
 
 cdef class _Control(_Receiving):
-    """Pings and goodbyes."""
+    """Resets, pings and goodbyes."""
+
+    def reset(self, Stream stream, uint32_t code):
+        """Reset a call with one of HTTP/2's error codes."""
+        if stream.closed or self.failed:
+            return
+        stream.finished = True
+        stream.discarding = True
+        nghttp2_submit_rst_stream(self.session, NGHTTP2_FLAG_NONE, stream.id, code)
 
     def ping(self):
         """Ask the peer for a sign of life; :attr:`pongs` counts them."""
