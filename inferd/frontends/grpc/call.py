@@ -91,6 +91,7 @@ class Call:
         size = int.from_bytes(prefix[1:], "big")
         if size > self._max_message_bytes:
             raise compression.too_large(size, self._max_message_bytes)
+        self.release()
         self._taken_bytes = size
         if self._ledger is not None and (prefix[0] or size > LARGE_BYTES):
             self._claim = Claim(self._ledger)
@@ -106,7 +107,7 @@ class Call:
     def claim(self) -> Claim | None:
         """Take over what the ledger counts of the message that was received last."""
         claim, self._claim = self._claim, None
-        size = self._taken_bytes
+        size, self._taken_bytes = self._taken_bytes, 0
         if self._ledger is not None and STREAMED_BYTES < size <= LARGE_BYTES:
             claim = claim or Claim(self._ledger)
             self._ledger.add(size)
@@ -114,9 +115,10 @@ class Call:
         return claim
 
     def release(self) -> None:
-        """Give back what the ledger counts of the call, which is over."""
+        """Give back what the ledger counts of the message received last, if nobody claimed it."""
         if self._claim is not None:
             self._claim.release()
+            self._claim = None
 
     async def _inflate(self, body: bytes) -> bytes:
         encoding = self._header("grpc-encoding") or ""

@@ -153,6 +153,8 @@ class NativeCall:
                 return self._end_of_messages()
             self._arrival = asyncio.get_running_loop().create_future()
             await self._arrival
+        if self._taken_bytes:
+            self.release()
         body, compressed = self._messages.popleft()
         self._carrier.take(self._stream)
         self._taken_bytes = len(body) if isinstance(body, bytes) else 0
@@ -170,7 +172,7 @@ class NativeCall:
         if self._ledger is None:
             return None
         claim, self._inflated = self._inflated, None
-        size = self._taken_bytes
+        size, self._taken_bytes = self._taken_bytes, 0
         if size <= STREAMED_BYTES:
             return claim
         if size <= LARGE_BYTES:
@@ -183,9 +185,10 @@ class NativeCall:
         return claim
 
     def release(self) -> None:
-        """Give back what the ledger counts of the call, which is over."""
-        if self._inflated is not None:
-            self._inflated.release()
+        """Give back what the ledger counts of the message received last, if nobody claimed it."""
+        claim = self.claim()
+        if claim is not None:
+            claim.release()
 
     def _end_of_messages(self) -> None:
         stream = self._stream

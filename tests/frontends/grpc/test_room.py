@@ -150,3 +150,29 @@ async def test_a_request_that_expands_beyond_the_room_is_refused(raw, client, le
     await raw.send_data(stream_id, b"\1" + framed(body)[1:])
     assert status_of(await raw.outcome(stream_id))[0] is Status.RESOURCE_EXHAUSTED
     await until_held(client, ledger, 0)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+async def test_a_stream_of_another_kind_is_charged_for_one_message_at_a_time(
+    raw, client, ledger, compressed
+):
+    """However many large ones it has sent."""
+    path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+    stream_id = raw.open(path, **{"grpc-encoding": "gzip"})
+    message = b"\x0a\xa0\x8d\x06" + bytes(100_000)  # the host
+    sent = gzip.compress(message) if compressed else message
+    for window in (None, stream_id):
+        raw.h2.increment_flow_control_window(100_000_000, window)
+    for n in range(1, 21):
+        data = bytes([compressed]) + framed(sent)[1:]
+        while raw.h2.local_flow_control_window(stream_id) < len(data):
+            assert await raw.read()
+        for at in range(0, len(data), 16_000):
+            raw.h2.send_data(stream_id, data[at : at + 16_000])
+        await raw.send()
+        while len(raw.body(stream_id)) < n * 2 * len(message):  # the answer repeats it
+            assert await raw.read()
+    raw.h2.end_stream(stream_id)
+    await raw.send()
+    assert status_of(await raw.outcome(stream_id)) == (Status.OK, "")
+    await until_held(client, ledger, 0)
