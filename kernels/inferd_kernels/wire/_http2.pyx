@@ -60,7 +60,9 @@ cdef enum:
     HEADER_OVERHEAD = 32
     DEFAULT_WINDOW = 65535
     MAX_OUTBOUND_ACKS = 1000
+    MAX_QUEUED = 10000
     MAX_SETTINGS = 32
+    HEADERS_TOLERATED = 4
     FATAL = -900
 
 cdef str _POST = "POST"
@@ -93,7 +95,8 @@ cdef class Connection(_Control):
         connection_window: The same of all streams together.
         max_frame_bytes: The largest frame taken.
         max_streams: Calls at the same time.
-        max_header_bytes: Header list of a call, counted as RFC 9113 section 6.5.2 does.
+        max_header_bytes: Header list of a call, counted as RFC 9113 section 6.5.2 does;
+            a list of more than four times as much ends the connection.
         reset_burst: Calls a client may give up in a row.
         resets_per_second: How fast it may go on doing so.
         keeps_accepted: Whether streams say what encodings their clients accept.

@@ -32,6 +32,16 @@ cdef bint _is_ascii(const char *text, size_t size) noexcept:
 
 # nghttp2's callbacks. An exception is kept for whoever called into nghttp2, and ends the session.
 
+cdef int _on_begin_frame(
+    nghttp2_session *session, const nghttp2_frame_hd *head, void *user
+) noexcept:
+    cdef Connection connection = <Connection>user
+    # Told of every frame but CONTINUATION: whatever block was read before is complete.
+    connection.in_headers = head.type == NGHTTP2_HEADERS
+    connection.header_block_bytes = connection.header_list_bytes = 0
+    return 0
+
+
 cdef int _on_begin_headers(
     nghttp2_session *session, const nghttp2_frame *frame, void *user
 ) noexcept:
@@ -51,6 +61,11 @@ cdef int _on_header(
 ) noexcept:
     cdef Connection connection = <Connection>user
     cdef Stream stream
+    # Compressed, a few bytes can stand for each of very many long fields.
+    connection.header_list_bytes += name_size + size + HEADER_OVERHEAD
+    if connection.header_list_bytes > HEADERS_TOLERATED * connection.max_header_bytes:
+        connection.flooded = True
+        return NGHTTP2_ERR_CALLBACK_FAILURE
     if frame.headers.cat != NGHTTP2_HCAT_REQUEST:
         return 0
     try:

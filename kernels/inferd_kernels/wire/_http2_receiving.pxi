@@ -31,11 +31,13 @@ cdef class _Receiving(_Accounting):
         taken = nghttp2_session_mem_recv(
             self.session, <const uint8_t *>source.view.buf, <size_t>source.view.len
         )
+        if self.flooded or nghttp2_session_get_outbound_queue_size(self.session) > MAX_QUEUED:
+            self._fail(NGHTTP2_ERR_FLOODED)
         if self.error is not None or taken < 0:
             self._fail(<int>taken)
         if self.in_headers:
             self.header_block_bytes += source.view.len
-            if self.header_block_bytes > 4 * self.max_header_bytes:
+            if self.header_block_bytes > HEADERS_TOLERATED * self.max_header_bytes:
                 self._fail(NGHTTP2_ERR_FLOODED)
         self._give_messages(False)
         for stream in self.opened:
@@ -101,8 +103,6 @@ cdef class _Receiving(_Accounting):
         stream.id = stream_id
         self.streams[stream_id] = stream
         nghttp2_session_set_stream_user_data(self.session, stream_id, <void *>stream)
-        self.in_headers = True
-        self.header_block_bytes = 0
         return 0
 
     cdef Stream _stream(self, int32_t stream_id):

@@ -9,8 +9,8 @@ cdef class _Session:
     cdef Stream frame_stream
     cdef object error
     cdef int64_t max_message_bytes
-    cdef Py_ssize_t max_header_bytes, header_block_bytes, consumed
-    cdef bint in_headers, terminating, keeps_accepted, is_calmed
+    cdef Py_ssize_t max_header_bytes, header_block_bytes, header_list_bytes, consumed
+    cdef bint in_headers, terminating, flooded, keeps_accepted, is_calmed
     cdef object on_ping, ledger
     cdef Py_ssize_t small_bytes, reported_bytes
     cdef bint pressed
@@ -69,6 +69,7 @@ cdef class _Session:
         try:
             if nghttp2_session_callbacks_new(&callbacks) or nghttp2_option_new(&option):
                 raise MemoryError
+            nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, _on_begin_frame)
             nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, _on_begin_headers)
             nghttp2_session_callbacks_set_on_header_callback(callbacks, _on_header)
             nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, _on_invalid_header)

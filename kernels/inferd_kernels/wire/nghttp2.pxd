@@ -87,6 +87,9 @@ cdef extern from "nghttp2/nghttp2.h":
 
     int nghttp2_session_callbacks_new(nghttp2_session_callbacks **)
     void nghttp2_session_callbacks_del(nghttp2_session_callbacks *)
+    void nghttp2_session_callbacks_set_on_begin_frame_callback(
+        nghttp2_session_callbacks *,
+        int (*)(nghttp2_session *, const nghttp2_frame_hd *, void *) noexcept)
     void nghttp2_session_callbacks_set_on_begin_headers_callback(
         nghttp2_session_callbacks *,
         int (*)(nghttp2_session *, const nghttp2_frame *, void *) noexcept)
@@ -132,6 +135,7 @@ cdef extern from "nghttp2/nghttp2.h":
     ssize_t nghttp2_session_mem_recv(nghttp2_session *, const uint8_t *, size_t)
     ssize_t nghttp2_session_mem_send(nghttp2_session *, const uint8_t **)
     int nghttp2_session_want_read(nghttp2_session *)
+    size_t nghttp2_session_get_outbound_queue_size(nghttp2_session *)
     int nghttp2_session_want_write(nghttp2_session *)
     int nghttp2_session_consume_connection(nghttp2_session *, size_t)
     int nghttp2_session_consume_stream(nghttp2_session *, int32_t, size_t)

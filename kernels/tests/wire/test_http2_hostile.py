@@ -11,6 +11,7 @@ http2 = pytest.importorskip("inferd_kernels.wire._http2", reason="the kernel is 
 MAGIC = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 RESPONSE = ((b":status", b"200"), (b"content-type", b"application/grpc"))
 SETTINGS = b"\0\0\0\x04\0\0\0\0\0"
+SETTINGS_READ = b"\0\0\0\x04\1\0\0\0\0"
 # HPACK without compression: each field is a literal that is not indexed.
 REQUEST = ((b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/a"), (b":authority", b"x"))
 
@@ -33,6 +34,11 @@ def goodbye_of(answer):
     """Return the error code of the GOAWAY at the end of an answer."""
     at = answer.rindex(b"\0\0\x08\x07\0")
     return int.from_bytes(answer[at + 13 : at + 17], "big")
+
+
+def framed(body):
+    """Put gRPC's prefix before a message."""
+    return b"\0" + len(body).to_bytes(4, "big") + body
 
 
 def feed(data, size=65_536, **options):
@@ -126,6 +132,56 @@ def test_endless_continuation_ends_the_connection(piece):
     assert connection.done
     assert goodbye_of(answer) in (ErrorCodes.ENHANCE_YOUR_CALM, ErrorCodes.PROTOCOL_ERROR)
     assert events == []
+
+
+def test_a_malformed_call_costs_the_others_nothing(pair):
+    """Uploads on the same connection go on after a header block that was given up."""
+    upload = pair.open()
+    pair.exchange()
+    pair.open(("Upper", "x"))
+    pair.exchange()
+    body = bytes(1 << 20)
+    data, events = framed(body), []
+    while data:
+        pair.client.send_data(upload, data[:16_384])
+        data = data[16_384:]
+        events += pair.exchange()
+    assert [event[2] for event in events] == [body]
+
+
+@pytest.mark.parametrize("trailers", [False, True])
+@pytest.mark.parametrize(("excess", "ended"), [(0, False), (1, True)])
+def test_a_header_bomb_is_cut_off(make_pair, trailers, excess, ended):
+    """A list of up to four times the limit is read to its end; one byte more is not."""
+    pair = make_pair(max_header_bytes=1000)
+    stream_id = pair.open()
+    pair.exchange()
+    block = b"".join(literal(*field) for field in (() if trailers else REQUEST))
+    left = 4000 + excess
+    left -= 0 if trailers else sum(len(name) + len(value) + 32 for name, value in REQUEST)
+    # One field in full, and one byte for each repetition.
+    block += b"\x40" + literal(b"y", b"z" * 67)[1:] + b"\xbe" * (left // 100 - 2)
+    block += literal(b"z", b"y" * (left % 100 + 100 - 33))
+    stream_id = stream_id if trailers else stream_id + 2
+    data = frame(1, block, stream_id, flags=5)
+    if ended:
+        with pytest.raises(http2.ProtocolError):
+            pair.server.receive(data, 1)
+        answer = b"".join(pair.server.data_to_send())
+        assert goodbye_of(answer) == ErrorCodes.ENHANCE_YOUR_CALM
+    else:
+        pair.server.receive(data, 1)
+    assert pair.server.failed is ended
+
+
+def test_what_a_peer_makes_the_server_say_is_bounded():
+    """One that reads nothing and goes on asking for refusals is given up."""
+    connection = http2.Connection(RESPONSE, max_streams=1)
+    connection.receive(MAGIC + SETTINGS + SETTINGS_READ, 1)
+    with pytest.raises(http2.ProtocolError):
+        for number in range(1, 100_001, 2):
+            connection.receive(frame(1, BLOCK, number, flags=4), 1)
+    assert goodbye_of(b"".join(connection.data_to_send())) == ErrorCodes.ENHANCE_YOUR_CALM
 
 
 def test_bytes_that_are_no_http2_end_the_connection():
