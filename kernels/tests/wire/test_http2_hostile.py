@@ -178,9 +178,12 @@ def test_what_a_peer_makes_the_server_say_is_bounded():
     """One that reads nothing and goes on asking for refusals is given up."""
     connection = http2.Connection(RESPONSE, max_streams=1)
     connection.receive(MAGIC + SETTINGS + SETTINGS_READ, 1)
+    calls = iter(range(1, 100_001, 2))
+    while connection.open_streams < 1:
+        connection.receive(frame(1, BLOCK, next(calls), flags=4), 1)
+    refused = b"".join(frame(1, BLOCK, number, flags=4) for number in calls)
     with pytest.raises(http2.ProtocolError):
-        for number in range(1, 100_001, 2):
-            connection.receive(frame(1, BLOCK, number, flags=4), 1)
+        connection.receive(refused, 1)
     assert goodbye_of(b"".join(connection.data_to_send())) == ErrorCodes.ENHANCE_YOUR_CALM
 
 
