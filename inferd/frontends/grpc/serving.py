@@ -68,8 +68,9 @@ class Methods:
             call.open(method)
             await _invoke(method, call)
         except asyncio.CancelledError as error:
-            current = asyncio.current_task()
-            if current is None or current.cancelling():
+            # No local of this frame may be the task: its exception refers to the frame, and
+            # what the call holds would wait for a garbage collection.
+            if _is_task_cancelled():
                 raise
             return failure(error, path)
         except ProtocolError:
@@ -77,6 +78,11 @@ class Methods:
         except Exception as error:
             return failure(error, path)
         return Status.OK, None
+
+
+def _is_task_cancelled() -> bool:
+    current = asyncio.current_task()
+    return current is None or current.cancelling() > 0
 
 
 def failure(error: BaseException, path: str) -> Outcome:

@@ -1,13 +1,17 @@
 """How calls end, whichever transport carries them."""
 
 import asyncio
+import gc
+import weakref
+from types import SimpleNamespace
 
 import pytest
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
 from inferd.errors import NotFound
-from inferd.frontends.grpc.serving import failure, http_refusal
+from inferd.frontends.grpc.drain import Drain
+from inferd.frontends.grpc.serving import Methods, failure, http_refusal
 
 
 @pytest.mark.parametrize(
@@ -49,3 +53,30 @@ def test_what_is_not_grpc(method, content_type, status):
     """It gets an HTTP status."""
     refusal = http_refusal(method, content_type)
     assert (refusal and refusal[0]) == status
+
+
+async def test_a_cancelled_call_lets_go_of_its_memory_at_once():
+    """Clients that leave do not leave their answers behind until a garbage collection."""
+
+    class Call:
+        timeout_seconds = None
+
+        def open(self, method):
+            """Nothing to prepare."""
+
+    async def wait_for_ever(call):
+        await asyncio.Event().wait()
+
+    call = Call()
+    alive = weakref.ref(call)
+    methods = Methods({"/a": SimpleNamespace(func=wait_for_ever)}, Drain())
+    task = asyncio.create_task(methods.serve(call, "/a"))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    gc.disable()
+    try:
+        del call, task
+        assert alive() is None
+    finally:
+        gc.enable()
