@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final, cast
 
 from grpclib.const import Status
@@ -288,22 +289,27 @@ class NativeConnection(asyncio.BufferedProtocol):
         call = NativeCall(self, stream, self._hosting)
         stream.owner = call
         call.task = self._loop.create_task(self._run(call, stream))
+        call.task.add_done_callback(partial(self._over, call))
         self._calls.add(call)
         return call
 
+    def _over(self, call: NativeCall, task: "asyncio.Task[None]") -> None:
+        """Forget a call whose task is done, or was cancelled before it began."""
+        self._calls.discard(call)
+        call.stream.owner = _OVER
+        call.release()
+        # A cancelled task refers to its frames, which refer to the call and to its messages.
+        del call.task
+
     async def _run(self, call: NativeCall, stream: _http2.Stream) -> None:
-        try:
-            refusal = http_refusal(stream.method, stream.content_type)
-            if refusal is not None:
-                self._refuse(stream, *refusal)
-            elif stream.headers_too_large:
-                text = f"request metadata is larger than {HEADER_LIST_BYTES} bytes"
-                self.finish(stream, (Status.RESOURCE_EXHAUSTED, text))
-            else:
-                self.finish(stream, await self._outcome(call, stream.path))
-        finally:
-            self._calls.discard(call)
-            call.release()
+        refusal = http_refusal(stream.method, stream.content_type)
+        if refusal is not None:
+            self._refuse(stream, *refusal)
+        elif stream.headers_too_large:
+            text = f"request metadata is larger than {HEADER_LIST_BYTES} bytes"
+            self.finish(stream, (Status.RESOURCE_EXHAUSTED, text))
+        else:
+            self.finish(stream, await self._outcome(call, stream.path))
 
     async def _outcome(self, call: NativeCall, path: str) -> Outcome:
         try:

@@ -52,7 +52,8 @@ class NativeCall:
         metadata: What the client sent beside the messages.
         timeout_seconds: How long the client waits; ``None`` is for ever.
         deadline_ns: Until when it waits, monotonic; 0 is for ever.
-        task: What serves it.
+        stream: Its HTTP/2 stream.
+        task: What serves it; gone when that is done.
     """
 
     __slots__ = (
@@ -67,10 +68,10 @@ class NativeCall:
         "_messages",
         "_method",
         "_refusal",
-        "_stream",
         "_taken_bytes",
         "deadline_ns",
         "metadata",
+        "stream",
         "task",
         "timeout_seconds",
     )
@@ -82,7 +83,7 @@ class NativeCall:
         self.timeout_seconds: float | None = None
         self.deadline_ns = 0
         self._carrier = carrier
-        self._stream = stream
+        self.stream = stream
         self._codec = hosting.codec
         self._deflater = hosting.deflater
         self._max_message_bytes = hosting.max_message_bytes
@@ -102,7 +103,7 @@ class NativeCall:
             InvalidRequest: The metadata or the timeout cannot be read.
         """
         self._method = method
-        stream = self._stream
+        stream = self.stream
         if stream.timeout is not None:
             self.timeout_seconds = read_timeout(stream.timeout)
             assert self.timeout_seconds is not None
@@ -156,12 +157,12 @@ class NativeCall:
         if self._taken_bytes:
             self.release()
         body, compressed = self._messages.popleft()
-        self._carrier.take(self._stream)
+        self._carrier.take(self.stream)
         self._taken_bytes = len(body) if isinstance(body, bytes) else 0
         if compressed:
             self._inflated = Claim(self._ledger) if self._ledger is not None else None
             body = await compression.inflate_soon(
-                body, self._stream.encoding, self._max_message_bytes, self._inflated
+                body, self.stream.encoding, self._max_message_bytes, self._inflated
             )
         if not isinstance(body, bytes):
             return body
@@ -178,7 +179,7 @@ class NativeCall:
         if size <= LARGE_BYTES:
             # The kernel counted it until it was taken.
             self._ledger.add(size)
-        elif not self._carrier.claim(self._stream, size):
+        elif not self._carrier.claim(self.stream, size):
             return claim
         claim = claim or Claim(self._ledger)
         claim.absorb(size)
@@ -191,7 +192,7 @@ class NativeCall:
             claim.release()
 
     def _end_of_messages(self) -> None:
-        stream = self._stream
+        stream = self.stream
         if stream.expected >= 0:
             raise InvalidRequest(
                 f"the call ended after {stream.received} of a message's {stream.expected} bytes"
@@ -209,18 +210,18 @@ class NativeCall:
         buffers = self._codec.encode_buffers(message, self._method.reply_type)
         deflater = self._deflater
         if deflater is None or self._method.reply_type not in COMPRESSED_TYPES:
-            await self._carrier.send(self._stream, buffers)
+            await self._carrier.send(self.stream, buffers)
         else:
             await self._send_deflated(deflater, buffers)
 
     async def _send_deflated(self, deflater: Deflater, buffers: list[Buffer]) -> None:
-        encoding = deflater.choose(self._stream.accepted)
+        encoding = deflater.choose(self.stream.accepted)
         if not encoding:
-            await self._carrier.send(self._stream, buffers)
+            await self._carrier.send(self.stream, buffers)
             return
         deflated = await deflater.deflate_soon(buffers, encoding)
         sent: list[Buffer] = buffers if deflated is None else [deflated]
-        await self._carrier.send_encoded(self._stream, sent, encoding, deflated is not None)
+        await self._carrier.send_encoded(self.stream, sent, encoding, deflated is not None)
 
     def _wake(self) -> None:
         if self._arrival is not None and not self._arrival.done():

@@ -138,6 +138,17 @@ async def test_a_request_that_cannot_be_cancelled_cannot_hold_up_the_stop(
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
+async def test_a_call_given_up_at_once_cannot_hold_up_the_stop(server, raw, client):
+    """Headers, message and reset in one packet: there is nothing to wait for afterwards."""
+    for path in (STREAM, STREAM.replace("ModelStreamInfer", "ServerLive")):
+        stream_id = raw.open(path)
+        raw.h2.send_data(stream_id, framed(b""), end_stream=True)
+        raw.h2.reset_stream(stream_id)
+    await raw.send()
+    assert (await client.infer("echo")).model_name == "echo"
+    await server.stop(ENOUGH)
+
+
 async def test_stopping_twice_is_harmless(server, client):
     """The second stop has nothing left to do."""
     await client.infer("echo")
