@@ -4,7 +4,8 @@ HTTP/2 under the gRPC frontend: grpclib 0.4.9's protocol with its defects repair
 What differs from grpclib: unknown frames and empty DATA frames are harmless, header
 bytes that are not ASCII do not end the connection, a protocol error is told to the peer,
 no exception leaves ``data_received``, everything written in one turn of the loop leaves
-in one write, and a message is sent from several buffers without joining them first.
+in one write, a message is sent from several buffers without joining them first, a peer
+that resets calls without end is hung up on, and one that does not read is not read from.
 
 The classes reach below grpclib's public surface; that is why its version is pinned.
 """
@@ -21,6 +22,7 @@ from grpclib.protocol import AbstractHandler, Connection, EventsProcessor, H2Pro
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
+from h2.events import StreamReset
 from h2.exceptions import ProtocolError
 from h2.frame_buffer import FrameBuffer
 from h2.settings import SettingCodes, Settings
@@ -28,6 +30,7 @@ from hyperframe.frame import Frame, GoAwayFrame
 
 from inferd.frontends.grpc.inbox import Inbox
 from inferd.frontends.grpc.keepalive import KeepaliveSettings, PingStrikes, Traffic
+from inferd.frontends.grpc.reset_budget import ResetBudget
 from inferd.protocol.wire import Buffer
 
 log = logging.getLogger(__name__)
@@ -98,6 +101,14 @@ class CombinedWrites(asyncio.Transport):
     def is_closing(self) -> bool:
         """Whether the transport is closing or closed."""
         return self._transport.is_closing()
+
+    def pause_reading(self) -> None:
+        """Receive nothing more for now."""
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on receiving."""
+        self._transport.resume_reading()
 
     def close(self) -> None:
         """Write what is pending and close."""
@@ -274,6 +285,7 @@ class ServerProtocol(H2Protocol):
         self._on_lost = on_lost
         self._strikes = PingStrikes(keepalive)
         self._heard_ns = time.monotonic_ns()
+        self._resets = ResetBudget()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet the peer with this server's settings."""
@@ -296,6 +308,11 @@ class ServerProtocol(H2Protocol):
         self._heard_ns = time.monotonic_ns()
         try:
             events = self.connection.feed(data)
+            resets = sum(type(event) is StreamReset for event in events)
+            if resets and not self._resets.spend(resets, time.monotonic_ns()):
+                self.connection.say_goodbye(ErrorCodes.ENHANCE_YOUR_CALM)
+                self.processor.close("too many calls given up")
+                return
             self.connection.flush()
             for event in events:
                 self.processor.process(event)
@@ -310,6 +327,18 @@ class ServerProtocol(H2Protocol):
         except Exception:
             log.exception("gRPC connection failed")
             self.processor.close("internal error")
+
+    def pause_writing(self) -> None:
+        """Take nothing more from a peer that does not read: each ping would be kept for it."""
+        super().pause_writing()
+        if not self.connection.is_closing():
+            self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        super().resume_writing()
+        if not self.connection.is_closing():
+            self.transport.resume_reading()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End the calls of the connection."""

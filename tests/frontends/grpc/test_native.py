@@ -2,8 +2,6 @@
 
 import pytest
 from grpclib.const import Status
-from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated
 from h2.settings import SettingCodes
 
 from tests.frontends.grpc.native_only import start, transport  # noqa: F401 - a fixture
@@ -18,17 +16,6 @@ async def test_a_long_header_list_is_refused(raw, client):
     status, text = status_of(await raw.outcome(stream_id))
     assert status is Status.RESOURCE_EXHAUSTED
     assert text.startswith("request metadata is larger than")
-
-
-async def test_a_client_that_only_resets_is_told_to_calm_down(raw):
-    """Calls given up without end cost the connection."""
-    for _ in range(2100):
-        raw.h2.reset_stream(raw.open())
-    await raw.send()
-    while await raw.read():
-        pass
-    [goodbye] = [event for event in raw.events if isinstance(event, ConnectionTerminated)]
-    assert goodbye.error_code == ErrorCodes.ENHANCE_YOUR_CALM
 
 
 async def test_a_stream_waits_for_a_slow_reader(raw, client, dataplane, monkeypatch):

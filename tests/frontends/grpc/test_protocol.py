@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from grpclib.const import Status
 from grpclib.protocol import AbstractHandler
+from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, RemoteSettingsChanged
 from h2.settings import SettingCodes
 
@@ -49,6 +50,17 @@ async def test_a_protocol_error_is_told_before_the_connection_ends(raw):
         pass
     [goodbye] = [event for event in raw.events if isinstance(event, ConnectionTerminated)]
     assert goodbye.error_code == 1
+
+
+async def test_a_client_that_only_resets_is_told_to_calm_down(raw):
+    """Calls given up without end cost the connection."""
+    for _ in range(2100):
+        raw.h2.reset_stream(raw.open())
+    await raw.send()
+    while await raw.read():
+        pass
+    [goodbye] = [event for event in raw.events if isinstance(event, ConnectionTerminated)]
+    assert goodbye.error_code == ErrorCodes.ENHANCE_YOUR_CALM
 
 
 async def test_bytes_that_are_no_http2_end_the_connection(server):
