@@ -1,9 +1,12 @@
 """Fixtures of the end-to-end tests: servers of their own, started and stopped as a user would."""
 
+import importlib.util
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from http2_peer import Http2Peer
 from model_folders import write_identity, write_samples
 from server_process import ServerProcess
 
@@ -48,6 +51,44 @@ def serve(tmp_path) -> Iterator[Callable[..., ServerProcess]]:
     yield start
     for server in started:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def standing_server(tmp_path_factory) -> Iterator[Callable[..., ServerProcess]]:
+    """A function that returns a ready server over ``echo``, one per set of flags."""
+    folder = tmp_path_factory.mktemp("standing")
+    write_identity(folder / "models", "echo")
+    started: list[ServerProcess] = []
+
+    @cache
+    def start(*flags: str) -> ServerProcess:
+        started.append(ServerProcess(folder / "models", folder / f"{len(started)}.log", *flags))
+        return started[-1].wait_ready()
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(params=["native", "python"])
+def grpc_transport(request) -> str:
+    """One gRPC transport after the other; skipped where it is not built."""
+    if request.param == "native" and not importlib.util.find_spec("inferd_kernels.wire._http2"):
+        pytest.skip("the HTTP/2 kernel is not built")
+    return request.param
+
+
+@pytest.fixture
+def grpc_server(standing_server, grpc_transport) -> ServerProcess:
+    """A server with each gRPC transport."""
+    return standing_server("--grpc-transport", grpc_transport)
+
+
+@pytest.fixture
+def bystander(grpc_server) -> Iterator[Http2Peer]:
+    """A polite gRPC client, connected before the test's other peers."""
+    with Http2Peer(grpc_server.grpc) as peer:
+        yield peer
 
 
 @pytest.fixture
