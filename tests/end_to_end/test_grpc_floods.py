@@ -4,8 +4,16 @@ from contextlib import suppress
 
 import floods
 import pytest
-from http2_peer import DATA, END_STREAM, Gone, Http2Peer, echo_request, frame
-from process_figures import resident_bytes
+from http2_peer import (
+    DATA,
+    END_STREAM,
+    LARGEST_WINDOW,
+    Gone,
+    Http2Peer,
+    echo_request,
+    frame,
+)
+from process_figures import descriptors, resident_bytes
 
 MEBIBYTE = 1 << 20
 SMALL = echo_request(2)
@@ -70,3 +78,21 @@ def test_a_peer_that_asks_and_never_reads_is_not_answered_into_memory(grpc_serve
         assert sent < 64 * MEBIBYTE
         assert bystander.call(SMALL) == 0
         assert resident_bytes(grpc_server.pid) - before < 32 * MEBIBYTE
+
+
+@pytest.mark.parametrize("grpc_transport", ["native"], indirect=True)
+def test_a_peer_that_floods_and_does_not_read_is_hung_up_on(grpc_server, bystander):
+    """Its connection goes at once, with the answers that were kept for it."""
+    assert bystander.call(SMALL) == 0
+    opened = descriptors(grpc_server.pid)
+    with Http2Peer(grpc_server.grpc, receive_buffer=4096) as peer:
+        stream_id = peer.open()
+        peer.grant(LARGEST_WINDOW - 65_535, stream_id)
+        peer.send_message(stream_id, echo_request(2_000_000))
+        while peer.received.get(stream_id, 0) == 0:
+            peer.read()
+        with suppress(Gone):
+            peer.send(floods.pings(10_000))
+        grpc_server.wait_until(
+            lambda: descriptors(grpc_server.pid) <= opened, "the connection is closed"
+        )

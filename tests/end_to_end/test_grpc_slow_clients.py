@@ -2,7 +2,6 @@
 
 import socket
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from http2_peer import (
@@ -18,7 +17,7 @@ from http2_peer import (
     framed,
     request_block,
 )
-from process_figures import resident_bytes
+from process_figures import descriptors, resident_bytes
 
 MEBIBYTE = 1 << 20
 RESOURCE_EXHAUSTED = 8
@@ -26,11 +25,6 @@ INITIAL_WINDOW_SIZE = 4
 SMALL = echo_request(2)
 LARGE = echo_request(2_000_000)
 CALL = frame(HEADERS, request_block(), 1, END_HEADERS) + frame(DATA, SMALL, 1, END_STREAM)
-
-
-def descriptors(pid: int) -> int:
-    """Return how many files and sockets a process has open."""
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 @pytest.mark.parametrize("announced", [2**31 - 1, 2**32 - 1])

@@ -365,7 +365,10 @@ class NativeConnection(asyncio.BufferedProtocol):
             self._wake()
         if self._flushed is not None and not kernel.unanswered:
             self._settle_flushed()
-        if kernel.done:
+        if kernel.failed and self._paused:
+            # Nobody reads the goodbye, and waiting for that would keep the calls running.
+            self._transport.abort()
+        elif kernel.done:
             self._transport.close()
 
     def _wake(self) -> None:
