@@ -230,7 +230,7 @@ FRAMES = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(st.lists(st.one_of(FRAMES, st.binary(max_size=64)), max_size=40), st.integers(1, 200))
 def test_any_bytes_are_survived(pieces, size):
     """Whatever comes in whatever pieces, answered or not, the connection ends or goes on."""
@@ -252,7 +252,7 @@ def test_any_bytes_are_survived(pieces, size):
     assert sum(map(len, connection.data_to_send())) < 1 << 21
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(
     st.lists(st.binary(max_size=3000), max_size=8),
     st.lists(st.integers(1, 4000), min_size=1, max_size=8),
