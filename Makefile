@@ -63,6 +63,7 @@ $(VENV)/.installed: $(PROJECTS) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test-tools: tests/requirements.txt $(VENV)/.installed
+	@tests/install-tools.sh
 	$(PIP) install --quiet -r tests/requirements.txt
 	@touch $@
 
