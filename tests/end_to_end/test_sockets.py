@@ -55,8 +55,8 @@ def test_tls(repository, serve, authority, server_pair, loop):
     host, port = server.grpc.split(":")
     with socket.create_connection((host, int(port))) as plain:
         plain.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        for protocol in ("http", "grpc"):
-            address = named(getattr(server, protocol))
+        for protocol in ("http", "grpc", "http-aio", "grpc-aio"):
+            address = named(getattr(server, protocol.removesuffix("-aio")))
             assert ask(protocol, address, authority.root) == ANSWER
     trusting = ("--cacert", authority.root)
     assert curl(f"https://{named(server.http)}/v2/health/ready", *trusting).stdout == "1.1 200"
