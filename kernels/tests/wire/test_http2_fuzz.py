@@ -60,7 +60,7 @@ def broken(frames, choose):
             frame[byte] = choose(256)
             frames[at] = frame
         case 4:  # of another length, type, with other flags or of another stream
-            frame[choose(9)] ^= 1 << choose(8)
+            frame[choose(min(9, len(frame)))] ^= 1 << choose(8)
             frames[at] = frame
         case 5:  # cut in two, the second without a head
             frames[at : at + 1] = [frame[:byte], frame[byte:]]
@@ -74,7 +74,7 @@ def broken(frames, choose):
         case _:
             other = STREAMS[choose(len(STREAMS))]
             frames.insert(at, other[choose(len(other))])
-    return frames
+    return [frame for frame in frames if frame]
 
 
 def serve(data, size, choose=lambda below: below - 1):
