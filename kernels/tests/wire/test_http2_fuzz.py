@@ -95,7 +95,7 @@ def serve(data, size, choose=lambda below: below - 1):
                     assert len(rest[0]) <= MAX_MESSAGE
                     messages.append(bytes(rest[0]))
                     connection.take(stream)
-                    connection.send_message(stream, [b"answer", rest[0]])
+                    connection.send_message(stream, [b"answer", rest[0], bytes(choose(2) * 20_000)])
                 match choose(8):
                     case 0:
                         connection.send_trailers(stream, choose(17), "text", choose(2) == 0)
