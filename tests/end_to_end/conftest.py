@@ -7,8 +7,18 @@ from pathlib import Path
 
 import pytest
 from http2_peer import Http2Peer
-from model_folders import write_identity, write_samples
+from model_folders import tensors, write_identity, write_model, write_samples
 from server_process import ServerProcess
+
+REPEAT = (
+    'backend: "repeat"\nmodel_transaction_policy { decoupled: true }\n'
+    + tensors("input", "IN", "INT32", [-1])
+    + tensors("input", "DELAY", "UINT32", [-1])
+    + tensors("input", "WAIT", "UINT32", [1])
+    + tensors("output", "OUT", "INT32", [1])
+    + tensors("output", "IDX", "UINT32", [1])
+)
+"""A model that answers a request with as many responses as it has elements."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -55,9 +65,10 @@ def serve(tmp_path) -> Iterator[Callable[..., ServerProcess]]:
 
 @pytest.fixture(scope="session")
 def standing_server(tmp_path_factory) -> Iterator[Callable[..., ServerProcess]]:
-    """A function that returns a ready server over ``echo``, one per set of flags."""
+    """A function that returns a ready server over ``echo`` and ``repeat``, one per set of flags."""
     folder = tmp_path_factory.mktemp("standing")
     write_identity(folder / "models", "echo")
+    write_model(folder / "models", "repeat", REPEAT)
     started: list[ServerProcess] = []
 
     @cache

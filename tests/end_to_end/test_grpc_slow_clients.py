@@ -15,6 +15,7 @@ from http2_peer import (
     echo_request,
     frame,
     framed,
+    repeat_request,
     request_block,
 )
 from process_figures import descriptors, resident_bytes
@@ -55,6 +56,33 @@ def test_clients_that_never_read_hold_their_answers_and_nobody_else(grpc_server,
     grpc_server.wait_until(
         lambda: resident_bytes(grpc_server.pid) - before < 50 * MEBIBYTE, "the answers are freed"
     )
+
+
+def settled_bytes(server) -> int:
+    """Wait until a server's memory does not change any more, and return it."""
+    seen: list[int] = []
+
+    def is_still() -> bool:
+        seen.append(resident_bytes(server.pid))
+        return len(set(seen[-10:])) == 1 and len(seen) >= 10
+
+    server.wait_until(is_still, "its memory stays the same")
+    return seen[-1]
+
+
+@pytest.mark.parametrize("window", [65_535, LARGEST_WINDOW], ids=["window", "socket"])
+def test_a_stream_that_nobody_reads_is_made_no_faster(grpc_server, bystander, window):
+    """100 MB of small answers wait in the model, whether credit or the socket is used up."""
+    before = resident_bytes(grpc_server.pid)
+    with Http2Peer(grpc_server.grpc, receive_buffer=4096) as peer:
+        stream_id = peer.open("ModelStreamInfer")
+        if window > 65_535:
+            peer.grant(window - 65_535, stream_id)
+        peer.send_message(stream_id, repeat_request(100_000, "x" * 1000))
+        while peer.received.get(stream_id, 0) == 0:
+            peer.read()
+        assert settled_bytes(grpc_server) - before < 32 * MEBIBYTE
+        assert bystander.call(SMALL) == 0
 
 
 def test_a_window_of_zero_holds_only_its_own_answers(grpc_server, bystander):

@@ -61,6 +61,20 @@ def echo_request(count: int, model: str = "echo") -> bytes:
     return framed(bytes(request))
 
 
+def repeat_request(count: int, name: str) -> bytes:
+    """Return a framed request for the model ``repeat``: so many answers, each with this id."""
+    inputs = [
+        ModelInferRequestInferInputTensor(name="IN", datatype="INT32", shape=[count]),
+        ModelInferRequestInferInputTensor(name="DELAY", datatype="UINT32", shape=[count]),
+        ModelInferRequestInferInputTensor(name="WAIT", datatype="UINT32", shape=[1]),
+    ]
+    values = [bytes(4 * count), bytes(4 * count), bytes(4)]
+    request = ModelInferRequest(
+        model_name="repeat", id=name, inputs=inputs, raw_input_contents=values
+    )
+    return framed(bytes(request))
+
+
 class Gone(Exception):
     """The server has closed the connection."""
 
