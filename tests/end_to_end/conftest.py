@@ -73,7 +73,12 @@ def standing_server(tmp_path_factory) -> Iterator[Callable[..., ServerProcess]]:
 
     @cache
     def start(*flags: str) -> ServerProcess:
-        started.append(ServerProcess(folder / "models", folder / f"{len(started)}.log", *flags))
+        with pytest.MonkeyPatch.context() as patch:
+            # Large blocks go back to the system when they are freed, so that what is resident
+            # is what is held.
+            patch.setenv("MALLOC_MMAP_THRESHOLD_", "1048576")
+            log = folder / f"{len(started)}.log"
+            started.append(ServerProcess(folder / "models", log, *flags))
         return started[-1].wait_ready()
 
     yield start
