@@ -8,7 +8,7 @@ cannot tell them apart.
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from inferd.dataplane import DataPlane
 from inferd.errors import DeadlineExceeded, DecoupledModel, UnsupportedFeature
@@ -24,6 +24,7 @@ from inferd.protocol.infer_json import (
 from inferd.protocol.json_document import parse
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.tensors import Buffer
+from inferd.scheduling.pending import Pending
 
 JOIN_BYTES: Final = 1 << 16
 """Answers up to this long are sent in one piece; copying them costs less than more writes."""
@@ -35,6 +36,17 @@ _OFF_LOOP_ELEMENTS: Final = 1 << 16
 
 _OFF_LOOP_BYTES: Final = 1 << 14
 """Responses longer than this are compressed in a thread."""
+
+
+class Queue(Protocol):
+    """Where a request was queued."""
+
+    def take_back(self, pending: Pending) -> None:
+        """Give a request up; what is still queued is never executed."""
+
+
+Started = tuple[Queue, Pending]
+"""A request that was queued; its future gets the answer."""
 
 
 class Answer(NamedTuple):
@@ -59,10 +71,11 @@ class Inference:
         max_input_size: The largest tensor in JSON, in bytes.
     """
 
-    __slots__ = ("_infer", "_max_input_size", "signature")
+    __slots__ = ("_infer", "_max_input_size", "_start", "signature")
 
     def __init__(self, dataplane: DataPlane, max_input_size: int) -> None:
         self._infer = dataplane.infer
+        self._start = dataplane.start
         self.signature = dataplane.signature
         self._max_input_size = max_input_size
 
@@ -88,6 +101,13 @@ class Inference:
         document = await bodies.parse_json(view[:length])
         return self._decode(document, view[length:], route)
 
+    def decode_now(self, body: memoryview, json_length: str | None, route: Route) -> DecodedRequest:
+        """Read a body with little JSON at once; raises as :meth:`decode` does."""
+        length = binary_extension.json_length(json_length, len(body))
+        if length == 0:
+            return self._decode_raw(body, route)
+        return self._decode_bytes(body, length, route)
+
     def _decode_bytes(self, body: memoryview, length: int, route: Route) -> DecodedRequest:
         return self._decode(parse(body[:length]), body[length:], route)
 
@@ -105,6 +125,13 @@ class Inference:
         tensor = binary_extension.raw_input(signature, body, self._max_input_size)
         request = InferRequest(route.name, {tensor.name: tensor}, model_version=route.version)
         return DecodedRequest(request, True)
+
+    def start(self, request: InferRequest) -> Started | None:
+        """Start a request without awaiting it; ``None`` says that this one has to be."""
+        try:
+            return self._start(request)
+        except DecoupledModel:
+            raise UnsupportedFeature(_DECOUPLED) from None
 
     async def run(self, request: InferRequest) -> InferResponse:
         """Answer a request, or take it back at its deadline, as gRPC does."""
@@ -124,11 +151,22 @@ class Inference:
 
 async def encode(response: InferResponse, decoded: DecodedRequest) -> EncodedResponse:
     """Write a response; much JSON is written in a thread."""
-    arguments = (response, decoded.request.outputs, decoded.binary_output)
-    elements = sum(tensor.element_count for tensor in response.outputs)
-    if elements > _OFF_LOOP_ELEMENTS and not _all_binary(decoded):
-        return await asyncio.to_thread(encode_response, *arguments)
-    return encode_response(*arguments)
+    if is_long(response, decoded):
+        return await asyncio.to_thread(encode_now, response, decoded)
+    return encode_now(response, decoded)
+
+
+def encode_now(response: InferResponse, decoded: DecodedRequest) -> EncodedResponse:
+    """Write a response."""
+    return encode_response(response, decoded.request.outputs, decoded.binary_output)
+
+
+def is_long(response: InferResponse, decoded: DecodedRequest) -> bool:
+    """Whether the JSON of a response is better written in a thread."""
+    elements = 0
+    for tensor in response.outputs:
+        elements += tensor.element_count
+    return elements > _OFF_LOOP_ELEMENTS and not _all_binary(decoded)
 
 
 def _all_binary(decoded: DecodedRequest) -> bool:

@@ -14,6 +14,7 @@ from inferd.frontends.http import errors
 from inferd.frontends.http.application import Application
 from inferd.frontends.http.drain import Drain
 from inferd.frontends.http.fastlane.server import LaneServer
+from inferd.frontends.http.limits import Limits
 from inferd.listening.listener import Listener, listen
 
 DEFAULT_MAX_INPUT_SIZE: Final = 64 << 20
@@ -47,6 +48,7 @@ class HttpServer:
         address: The address to listen on; ``unix:///path`` is a Unix domain socket.
         port: The port to listen on; 0 picks a free one.
         max_input_size: The largest request body, in bytes.
+        limits: The other limits of a connection.
         reuse_port: Whether other processes may listen on the same port.
         tls: How to encrypt; ``None`` is plain text.
         fast_lane: Whether inference requests are answered beside aiohttp.
@@ -59,12 +61,14 @@ class HttpServer:
         address: str,
         port: int,
         max_input_size: int = DEFAULT_MAX_INPUT_SIZE,
+        limits: Limits | None = None,
         reuse_port: bool = False,
         tls: ssl.SSLContext | None = None,
         fast_lane: bool = True,
     ) -> None:
         self._dataplane = dataplane
         self._max_input_size = max_input_size
+        self._limits = limits if limits is not None else Limits()
         self._fast_lane = fast_lane
         self._application = Application(dataplane, max_input_size=max_input_size)
         self._address = address
@@ -122,12 +126,12 @@ class HttpServer:
             "auto_decompress": False,
             "lingering_time": _LINGER_SECONDS,
         }
-        if not self._fast_lane:
-            return web.Server(self._handle, **options)
         return LaneServer(
             self._handle,
             self._dataplane,
             max_input_size=self._max_input_size,
+            limits=self._limits,
+            takes_inferences=self._fast_lane,
             drain=self._drain,
             **options,
         )

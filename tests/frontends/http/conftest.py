@@ -158,6 +158,9 @@ class FakeDataPlane:
             request.model_name, "1", outputs, id=request.id, parameters=self.parameters
         )
 
+    def start(self, request: InferRequest) -> None:
+        """Have every request awaited."""
+
     def stream(self, request: InferRequest) -> ReplySource:
         self._check(request.model_name)
         self.requests.append(request)

@@ -9,14 +9,23 @@ idle, and what follows waits for it.
 import asyncio
 import socket
 from collections import deque
+from collections.abc import Sequence
 from typing import Final, cast
 
 from inferd.frontends.http.fastlane import replies
 from inferd.frontends.http.fastlane.application import ApplicationHandler, SharedTransport
-from inferd.frontends.http.fastlane.framing import Event, Framer, Inference, Passage, Refusal
-from inferd.frontends.http.fastlane.lane import Lane
-from inferd.frontends.http.fastlane.replies import Reply
+from inferd.frontends.http.fastlane.framing import (
+    Event,
+    Expectation,
+    Framer,
+    Inference,
+    Passage,
+    Refusal,
+)
+from inferd.frontends.http.fastlane.lane import Lane, failure
+from inferd.frontends.http.fastlane.slots import Slot
 from inferd.listening.writing import write_all
+from inferd.protocol.messages import InferResponse
 from inferd.protocol.tensors import Buffer
 
 MAX_PIPELINED: Final = 32
@@ -35,17 +44,7 @@ _LINGER_SECONDS: Final = 2.0
 """How long a refused client may go on sending, so that the answer gets through."""
 
 
-class _Slot:
-    """A request's place in the order of the answers."""
-
-    __slots__ = ("closes", "is_barrier", "reply", "size", "task")
-
-    def __init__(self, size: int, *, closes: bool, is_barrier: bool) -> None:
-        self.size = size
-        self.closes = closes
-        self.is_barrier = is_barrier
-        self.reply: Reply | None = None
-        self.task: asyncio.Task[None] | None = None
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Connection(asyncio.Protocol):
@@ -72,18 +71,19 @@ class Connection(asyncio.Protocol):
         "_slots",
         "_transport",
         "_writable",
+        "application_wrote",
         "heard",
     )
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self._loop = asyncio.get_running_loop()
-        self._framer = Framer(lane.max_input_size)
+        self._framer = Framer(lane.max_body, lane.limits)
         self._transport: asyncio.Transport | None = None
         self._application: ApplicationHandler | None = None
         self._application_busy = False
         self._application_holds = False
-        self._slots: deque[_Slot] = deque()
+        self._slots: deque[Slot] = deque()
         self._size = 0
         self._held: Event | None = None
         self._ended = False
@@ -92,16 +92,12 @@ class Connection(asyncio.Protocol):
         self._writable = True
         self._linger: asyncio.TimerHandle | None = None
         self.heard = True
-
-    @property
-    def is_passed_on(self) -> bool:
-        """Whether everything from now on is the application's."""
-        return self._framer.passing_forever
+        self.application_wrote = False
 
     @property
     def is_idle(self) -> bool:
         """Whether no request is being answered, as far as the lane can tell."""
-        return not (self._slots or self._application_busy or self.is_passed_on)
+        return not (self._slots or self._application_busy)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -125,8 +121,9 @@ class Connection(asyncio.Protocol):
     def cancel(self) -> list[asyncio.Task[None]]:
         """Cancel the requests in the lane, and return them."""
         tasks = [slot.task for slot in self._slots if slot.task is not None]
-        for task in tasks:
-            task.cancel()
+        for slot in self._slots:
+            slot.cancel()
+            self._leave(slot)
         return tasks
 
     def close(self) -> None:
@@ -194,7 +191,7 @@ class Connection(asyncio.Protocol):
         if not self._slots:
             return True
         return (
-            not self._slots[-1].is_barrier
+            self._slots[-1].event.is_prompt
             and len(self._slots) < MAX_PIPELINED
             and self._size < _PIPELINED_BYTES
         )
@@ -220,31 +217,80 @@ class Connection(asyncio.Protocol):
             return False
         if isinstance(event, Passage):
             self._pass(event)
+        elif isinstance(event, Expectation):
+            self._write((_CONTINUE,))
         else:
             self._refuse(event)
         return True
 
     def _infer(self, event: Inference) -> bool:
-        head, body = event
-        if self._slots and not head.is_prompt:
+        if self._slots and not event.is_prompt:
             return False
-        slot = _Slot(len(body), closes=not head.keep_alive, is_barrier=not head.is_prompt)
+        slot = Slot(event)
         self._slots.append(slot)
-        self._size += slot.size
+        self._size += len(event.body)
         self._ended = slot.closes
-        slot.task = self._loop.create_task(self._serve(slot, event))
+        drain = self._lane.drain
+        if drain.begun:
+            slot.reply = replies.message(503, "Server exiting")
+            self._flush_soon()
+            return True
+        drain.enter()
+        slot.is_open = True
+        if event.is_prompt:
+            self._start(slot)
+        else:
+            slot.task = self._loop.create_task(self._serve(slot))
         return True
 
-    async def _serve(self, slot: _Slot, event: Inference) -> None:
-        slot.reply = await self._lane.reply(event)
+    def _start(self, slot: Slot) -> None:
+        """Begin a prompt request, without a task where that is possible."""
+        try:
+            slot.decoded, started = self._lane.start(slot.event)
+        except Exception as error:
+            slot.reply = failure(error, slot.event.head.route.name)
+            self._leave(slot)
+            self._flush_soon()
+            return
+        if started is not None:
+            slot.wait(started, self)
+        else:
+            slot.task = self._loop.create_task(self._serve(slot))
+
+    async def _serve(self, slot: Slot) -> None:
+        self._settle(slot, await self._lane.reply(slot.event, slot.decoded))
+
+    def answer(self, slot: Slot, future: "asyncio.Future[InferResponse]") -> None:
+        """Take the answer of a started request."""
+        assert slot.decoded is not None
+        reply = self._lane.answer(future, slot.decoded)
+        if reply is not None:
+            self._settle(slot, reply)
+        else:
+            slot.task = self._loop.create_task(self._write_long(slot, future.result()))
+
+    async def _write_long(self, slot: Slot, response: InferResponse) -> None:
+        assert slot.decoded is not None
+        self._settle(slot, await self._lane.write(response, slot.event, slot.decoded))
+
+    def _settle(self, slot: Slot, reply: replies.Reply) -> None:
+        slot.reply = reply
         slot.task = None
-        if self._lane.drain.begun:
-            slot.closes = True
+        self._leave(slot)
+        if len(self._slots) == 1 or self._lane.drain.begun:
             self._flush()
-        elif len(self._slots) == 1:
-            self._flush()
-        elif self._slots and self._slots[0].reply is not None and not self._flushing:
+        elif self._slots and self._slots[0].reply is not None:
             # Others may be ready in this turn, and one write does for all.
+            self._flush_soon()
+
+    def _leave(self, slot: Slot) -> None:
+        """The server need not wait for this request any more."""
+        if slot.is_open:
+            slot.is_open = False
+            self._lane.drain.leave()
+
+    def _flush_soon(self) -> None:
+        if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
 
@@ -255,11 +301,12 @@ class Connection(asyncio.Protocol):
             return
         pieces: list[Buffer] = []
         slots = self._slots
+        drains = self._lane.drain.begun
         closes = False
         while slots and (reply := slots[0].reply) is not None:
             slot = slots.popleft()
-            self._size -= slot.size
-            closes = slot.closes and not slots
+            self._size -= len(slot.event.body)
+            closes = (slot.closes or drains) and not slots
             pieces += replies.pieces(reply, self._lane.tails.get(closes=closes))
         self._write(pieces)
         if closes:
@@ -267,7 +314,7 @@ class Connection(asyncio.Protocol):
         else:
             self._advance()
 
-    def _write(self, pieces: list[Buffer]) -> None:
+    def _write(self, pieces: Sequence[Buffer]) -> None:
         assert self._transport is not None
         if len(pieces) == 1:
             self._transport.write(pieces[0])
@@ -284,13 +331,21 @@ class Connection(asyncio.Protocol):
             application.connection_made(SharedTransport(self._transport, self))
         if event.begins:
             self._application_busy = True
+            self.application_wrote = False
         application.data_received(bytes(event.data))
 
     def _refuse(self, event: Refusal) -> None:
+        """Say why nothing more is read, and close."""
+        self._end_with(replies.message(400, event.message))
+
+    def _end_with(self, reply: replies.Reply) -> None:
         assert self._transport is not None
         self._ended = True
-        reply = replies.message(400, event.message)
-        self._write(replies.pieces(reply, self._lane.tails.get(closes=True)))
+        application, self._application = self._application, None
+        if application is not None:
+            application.connection_lost(None)
+        if not (self._application_busy and self.application_wrote):
+            self._write(replies.pieces(reply, self._lane.tails.get(closes=True)))
         if self._transport.can_write_eof():
             self._transport.write_eof()
             self._linger = self._loop.call_later(_LINGER_SECONDS, self.close)

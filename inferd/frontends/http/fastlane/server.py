@@ -12,6 +12,7 @@ from inferd.frontends.http.drain import Drain
 from inferd.frontends.http.fastlane.application import ApplicationHandler
 from inferd.frontends.http.fastlane.connection import Connection
 from inferd.frontends.http.fastlane.lane import Lane
+from inferd.frontends.http.limits import Limits
 
 _IDLE_SECONDS: Final = 1815.0
 """Half of what aiohttp leaves a silent connection."""
@@ -25,6 +26,8 @@ class LaneServer(web.Server):
         handler: The application, for every other request.
         dataplane: What answers inference requests.
         max_input_size: The largest body, in bytes.
+        limits: The other limits of a connection.
+        takes_inferences: Whether there is a fast lane at all.
         drain: Says when the server ends.
         idle_seconds: Connections silent for between one and two such times are closed.
         options: Those of aiohttp's server.
@@ -36,13 +39,23 @@ class LaneServer(web.Server):
         dataplane: DataPlane,
         *,
         max_input_size: int,
+        limits: Limits,
+        takes_inferences: bool = True,
         drain: Drain,
         idle_seconds: float = _IDLE_SECONDS,
         **options: Any,
     ) -> None:
+        # aiohttp's own limits are for parts of a head, and a head is bounded already.
+        longest = limits.head_bytes
+        options.update(max_line_size=longest, max_field_size=longest, max_headers=longest)
         super().__init__(handler, **options)
         self._lane = Lane(
-            dataplane, max_input_size=max_input_size, drain=drain, handler=self._attach
+            dataplane,
+            max_input_size=max_input_size,
+            limits=limits,
+            takes_inferences=takes_inferences,
+            drain=drain,
+            handler=self._attach,
         )
         self._idle_seconds = idle_seconds
         self._sweeping = self._loop.call_later(idle_seconds, self._sweep)

@@ -6,6 +6,7 @@ import pytest
 
 from inferd.frontends.http.drain import Drain
 from inferd.frontends.http.fastlane.server import LaneServer
+from inferd.frontends.http.limits import Limits
 
 
 async def _never(request):
@@ -16,7 +17,13 @@ async def _never(request):
 async def lane_server(dataplane):
     """Yield a server whose connections are silent for too long after a thousandth second."""
     server = LaneServer(
-        _never, dataplane, max_input_size=1000, drain=Drain(), idle_seconds=0.001, access_log=None
+        _never,
+        dataplane,
+        max_input_size=1000,
+        limits=Limits(),
+        drain=Drain(),
+        idle_seconds=0.001,
+        access_log=None,
     )
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     yield server, listening.sockets[0].getsockname()[1]
