@@ -24,7 +24,7 @@ from inferd.protocol.infer_json import (
 from inferd.protocol.json_document import parse
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.tensors import Buffer
-from inferd.scheduling.pending import Pending
+from inferd.scheduling.pending import AnswerFuture, Pending
 
 JOIN_BYTES: Final = 1 << 16
 """Answers up to this long are sent in one piece; copying them costs less than more writes."""
@@ -41,12 +41,15 @@ _OFF_LOOP_BYTES: Final = 1 << 14
 class Queue(Protocol):
     """Where a request was queued."""
 
+    def end_turn(self) -> None:
+        """Execute what this turn of the loop has queued; nothing more will come in it."""
+
     def take_back(self, pending: Pending) -> None:
         """Give a request up; what is still queued is never executed."""
 
 
 Started = tuple[Queue, Pending]
-"""A request that was queued; its future gets the answer."""
+"""Where a request was queued, and the request."""
 
 
 class Answer(NamedTuple):
@@ -126,10 +129,10 @@ class Inference:
         request = InferRequest(route.name, {tensor.name: tensor}, model_version=route.version)
         return DecodedRequest(request, True)
 
-    def start(self, request: InferRequest) -> Started | None:
-        """Start a request without awaiting it; ``None`` says that this one has to be."""
+    def start(self, request: InferRequest, future: AnswerFuture) -> Started | None:
+        """Start a request that a future gets the answer of; ``None``: it has to be awaited."""
         try:
-            return self._start(request)
+            return self._start(request, future)
         except DecoupledModel:
             raise UnsupportedFeature(_DECOUPLED) from None
 

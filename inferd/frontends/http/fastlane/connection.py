@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, cast
 
+from inferd.frontends.http import inference
 from inferd.frontends.http.fastlane import replies
 from inferd.frontends.http.fastlane.application import ApplicationHandler, SharedTransport
 from inferd.frontends.http.fastlane.framing import (
@@ -24,6 +25,7 @@ from inferd.frontends.http.fastlane.framing import (
 )
 from inferd.frontends.http.fastlane.lane import Lane, failure
 from inferd.frontends.http.fastlane.slots import Slot
+from inferd.frontends.http.inference import Queue
 from inferd.listening.writing import write_all
 from inferd.protocol.messages import InferResponse
 from inferd.protocol.tensors import Buffer
@@ -66,9 +68,11 @@ class Connection(asyncio.Protocol):
         "_lane",
         "_linger",
         "_loop",
+        "_queued",
         "_reading",
         "_size",
         "_slots",
+        "_stalled",
         "_transport",
         "_writable",
         "application_wrote",
@@ -88,7 +92,9 @@ class Connection(asyncio.Protocol):
         self._held: Event | None = None
         self._ended = False
         self._flushing = False
+        self._queued: Queue | None = None
         self._reading = True
+        self._stalled = False
         self._writable = True
         self._linger: asyncio.TimerHandle | None = None
         self.heard = True
@@ -122,7 +128,7 @@ class Connection(asyncio.Protocol):
         """Cancel the requests in the lane, and return them."""
         tasks = [slot.task for slot in self._slots if slot.task is not None]
         for slot in self._slots:
-            slot.cancel()
+            slot.take_back()
             self._leave(slot)
         return tasks
 
@@ -139,6 +145,8 @@ class Connection(asyncio.Protocol):
             return
         self._framer.receive(data)
         self._advance()
+        if self._queued is not None:
+            self._end_turn(self._queued)
 
     def pause_writing(self) -> None:
         """Begin no further request until the client has read its answers."""
@@ -156,7 +164,7 @@ class Connection(asyncio.Protocol):
     def hold_reading(self, holds: bool) -> None:
         """Pause or resume the reading on behalf of the application."""
         self._application_holds = holds
-        self._pace(is_stalled=False)
+        self._pace()
 
     def application_answered(self, *, keep_alive: bool) -> None:
         """Go on after the application's answer; without keep-alive it closes by itself."""
@@ -166,10 +174,16 @@ class Connection(asyncio.Protocol):
         self._application_busy = False
         self._advance()
 
+    def _end_turn(self, queue: Queue) -> None:
+        """Execute at once what was just queued, if it is all that the clients wait for."""
+        self._queued = None
+        if len(self._slots) == 1 and len(self._lane.connections) == 1:
+            queue.end_turn()
+
     def _advance(self) -> None:
         """Act on what was received, as far as that is possible now."""
         is_stalled = False
-        while True:
+        while self._transport is not None:
             if not self._may_act():
                 is_stalled = True
                 break
@@ -181,7 +195,8 @@ class Connection(asyncio.Protocol):
                 self._held = event
                 is_stalled = True
                 break
-        self._pace(is_stalled)
+        self._stalled = is_stalled
+        self._pace()
 
     def _may_act(self) -> bool:
         if self._framer.passing and self._held is None:
@@ -196,10 +211,10 @@ class Connection(asyncio.Protocol):
             and self._size < _PIPELINED_BYTES
         )
 
-    def _pace(self, is_stalled: bool) -> None:
+    def _pace(self) -> None:
         """Pause or resume the reading."""
         reads = not self._application_holds and not (
-            is_stalled and self._framer.buffered >= _BUFFER_BYTES
+            self._stalled and self._framer.buffered >= _BUFFER_BYTES
         )
         if reads == self._reading or self._transport is None:
             return
@@ -226,7 +241,7 @@ class Connection(asyncio.Protocol):
     def _infer(self, event: Inference) -> bool:
         if self._slots and not event.is_prompt:
             return False
-        slot = Slot(event)
+        slot = Slot(event, self)
         self._slots.append(slot)
         self._size += len(event.body)
         self._ended = slot.closes
@@ -246,28 +261,32 @@ class Connection(asyncio.Protocol):
     def _start(self, slot: Slot) -> None:
         """Begin a prompt request, without a task where that is possible."""
         try:
-            slot.decoded, started = self._lane.start(slot.event)
+            slot.decoded, started = self._lane.start(slot.event, slot)
         except Exception as error:
             slot.reply = failure(error, slot.event.head.route.name)
             self._leave(slot)
             self._flush_soon()
             return
         if started is not None:
-            slot.wait(started, self)
+            slot.queued(started)
+            self._queued = started[0]
         else:
             slot.task = self._loop.create_task(self._serve(slot))
 
     async def _serve(self, slot: Slot) -> None:
         self._settle(slot, await self._lane.reply(slot.event, slot.decoded))
 
-    def answer(self, slot: Slot, future: "asyncio.Future[InferResponse]") -> None:
+    def answer(self, slot: Slot, response: InferResponse) -> None:
         """Take the answer of a started request."""
         assert slot.decoded is not None
-        reply = self._lane.answer(future, slot.decoded)
-        if reply is not None:
-            self._settle(slot, reply)
+        if inference.is_long(response, slot.decoded):
+            slot.task = self._loop.create_task(self._write_long(slot, response))
         else:
-            slot.task = self._loop.create_task(self._write_long(slot, future.result()))
+            self._settle(slot, self._lane.answer(response, slot.decoded))
+
+    def fail(self, slot: Slot, error: BaseException) -> None:
+        """Take what went wrong with one."""
+        self._settle(slot, failure(error, slot.event.head.route.name))
 
     async def _write_long(self, slot: Slot, response: InferResponse) -> None:
         assert slot.decoded is not None
@@ -311,8 +330,9 @@ class Connection(asyncio.Protocol):
         self._write(pieces)
         if closes:
             self.close()
-        else:
-            self._advance()
+        elif self._stalled:
+            # Not at once: who settles a batch must not be made to start the next one.
+            self._loop.call_soon(self._advance)
 
     def _write(self, pieces: Sequence[Buffer]) -> None:
         assert self._transport is not None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from inferd.dataplane import DataPlane
-from inferd.errors import InferdError, InvalidRequest, MalformedDocument
+from inferd.errors import InferdError, InvalidRequest, MalformedDocument, RequestCancelled
 from inferd.frontends.http import bodies, inference
 from inferd.frontends.http.drain import Drain
 from inferd.frontends.http.fastlane import framing, replies
@@ -19,6 +19,7 @@ from inferd.frontends.http.limits import Limits
 from inferd.frontends.http.routes import Route
 from inferd.protocol.infer_json import DecodedRequest
 from inferd.protocol.messages import InferResponse
+from inferd.scheduling.pending import AnswerFuture
 
 if TYPE_CHECKING:
     from inferd.frontends.http.fastlane.application import ApplicationHandler
@@ -73,9 +74,15 @@ class Lane:
         self.tails = Tails()
         self.connections: set[Connection] = set()
 
-    def start(self, event: framing.Inference) -> tuple[DecodedRequest, Started | None]:
+    def start(
+        self, event: framing.Inference, future: AnswerFuture
+    ) -> tuple[DecodedRequest, Started | None]:
         """
         Read a prompt request and start it, where it needs no task.
+
+        Args:
+            event: The request.
+            future: Gets the answer, or what went wrong.
 
         Returns:
             The request, and how it was started; ``None`` says that :meth:`reply` has to
@@ -98,18 +105,13 @@ class Lane:
             return decoded, None
         if head.encoding != "identity":
             return decoded, None
-        return decoded, self._inference.start(request)
+        return decoded, self._inference.start(request, future)
 
-    def answer(
-        self, future: "asyncio.Future[InferResponse]", decoded: DecodedRequest
-    ) -> Reply | None:
-        """Return the answer to a started request, or ``None`` if writing it takes long."""
+    def answer(self, response: InferResponse, decoded: DecodedRequest) -> Reply:
+        """Write the answer to a started request that is not long."""
         try:
-            response = future.result()
-            if inference.is_long(response, decoded):
-                return None
             return replies.encoded(inference.encode_now(response, decoded))
-        except (Exception, asyncio.CancelledError) as error:
+        except Exception as error:
             return failure(error, decoded.request.model_name)
 
     async def reply(self, event: framing.Inference, decoded: DecodedRequest | None) -> Reply:
@@ -172,5 +174,7 @@ def failure(error: BaseException, name: str) -> Reply:
     """Return the answer to a request that failed; what nobody foresaw is logged."""
     if isinstance(error, InferdError):
         return replies.failed(error)
+    if isinstance(error, asyncio.CancelledError):
+        return replies.failed(RequestCancelled("Request cancelled"))
     _log.error("unforeseen error in an inference of %r", name, exc_info=error)
     return replies.message(500, "internal error")
