@@ -123,6 +123,7 @@ class Server:
     def _build_services(self) -> None:
         """Import and make the frontends; blocks, and runs beside the loading of the models."""
         from inferd.frontends.grpc.server import GrpcServer
+        from inferd.frontends.http.limits import Limits
         from inferd.frontends.http.server import HttpServer
 
         config = self.config
@@ -149,6 +150,13 @@ class Server:
                 address=config.http_address,
                 port=config.http_port,
                 max_input_size=config.http_max_input_size,
+                limits=Limits(
+                    head_bytes=config.http_max_head_size,
+                    chunk_line_bytes=config.http_max_chunk_line_size,
+                    head_seconds=config.http_head_timeout_secs,
+                    body_seconds=config.http_body_timeout_secs,
+                    idle_seconds=config.http_idle_timeout_secs,
+                ),
                 reuse_port=config.reuse_http_port,
                 tls=self._http_tls,
                 fast_lane=config.http_fast_lane,

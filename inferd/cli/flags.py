@@ -355,7 +355,28 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
         ),
         used(
             "http-fast-lane", "http_fast_lane", last(boolean),
-            "Answer plain inference requests over HTTP beside aiohttp, which takes the others.",
+            "Answer inference requests over HTTP beside aiohttp, which takes the others.",
+        ),
+        used(
+            "http-max-head-size", "http_max_head_size", last(integer),
+            "Longest head of a request in bytes; trailers behind a body may be as long.",
+        ),
+        used(
+            "http-max-chunk-line-size", "http_max_chunk_line_size", last(integer),
+            "Longest line before a chunk of a body, with its extensions, in bytes.",
+        ),
+        used(
+            "http-head-timeout-secs", "http_head_timeout_secs", last(number),
+            "Seconds from the first byte of a request to the end of its head; 0 is for ever.",
+        ),
+        used(
+            "http-body-timeout-secs", "http_body_timeout_secs", last(number),
+            "Seconds that a body, or an answer the client does not read, may make no progress; "
+            "0 is for ever.",
+        ),
+        used(
+            "http-idle-timeout-secs", "http_idle_timeout_secs", last(number),
+            "Seconds that a connection may be without a request; 0 is for ever.",
         ),
     ),
     "DEPRECATED": _DEPRECATED,

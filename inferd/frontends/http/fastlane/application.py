@@ -77,7 +77,7 @@ class SharedTransport(asyncio.Transport):
 
     def close(self) -> None:
         """Close the connection once everything is written."""
-        self._connection.close()
+        self._connection.application_closed()
 
     def abort(self) -> None:
         """Close the connection at once."""

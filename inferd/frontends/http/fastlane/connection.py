@@ -25,6 +25,7 @@ from inferd.frontends.http.fastlane.framing import (
 )
 from inferd.frontends.http.fastlane.lane import Lane, failure
 from inferd.frontends.http.fastlane.slots import Slot
+from inferd.frontends.http.fastlane.watch import BUSY, Sight, Watch
 from inferd.frontends.http.inference import Queue
 from inferd.listening.writing import write_all
 from inferd.protocol.messages import InferResponse
@@ -70,13 +71,14 @@ class Connection(asyncio.Protocol):
         "_loop",
         "_queued",
         "_reading",
+        "_received",
         "_size",
         "_slots",
         "_stalled",
         "_transport",
+        "_watch",
         "_writable",
         "application_wrote",
-        "heard",
     )
 
     def __init__(self, lane: Lane) -> None:
@@ -97,13 +99,9 @@ class Connection(asyncio.Protocol):
         self._stalled = False
         self._writable = True
         self._linger: asyncio.TimerHandle | None = None
-        self.heard = True
+        self._received = 0
+        self._watch = Watch(lane.limits)
         self.application_wrote = False
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no request is being answered, as far as the lane can tell."""
-        return not (self._slots or self._application_busy)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -138,9 +136,37 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def look(self, now_ns: int) -> None:
+        """End the connection if the client took too long; called now and then."""
+        if self._transport is None:
+            return
+        sight = self._sight(self._transport)
+        if not self._watch.is_over(sight, now_ns):
+            return
+        if sight.stage == "sending":
+            self._transport.abort()
+        elif sight.stage == "idle":
+            self.close()
+        else:
+            text = f"Timeout while waiting for the rest of the request's {sight.stage}"
+            self._end_with(replies.message(408, text))
+
+    def _sight(self, transport: asyncio.Transport) -> Sight:
+        unsent = transport.get_write_buffer_size()
+        if unsent:
+            return Sight("sending", unsent)
+        if self._ended or self._slots or self._held is not None or not self._reading:
+            return BUSY
+        framer = self._framer
+        if framer.in_body:
+            return Sight("body", self._received)
+        if self._application_busy:
+            return BUSY
+        return Sight("head" if framer.buffered else "idle", framer.heads)
+
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""
-        self.heard = True
+        self._received += len(data)
         if self._ended and not self._framer.passing:
             return
         self._framer.receive(data)
@@ -173,6 +199,11 @@ class Connection(asyncio.Protocol):
             return
         self._application_busy = False
         self._advance()
+
+    def application_closed(self) -> None:
+        """Close on behalf of the application, unless that has no say any more."""
+        if self._application is not None:
+            self.close()
 
     def _end_turn(self, queue: Queue) -> None:
         """Execute at once what was just queued, if it is all that the clients wait for."""
@@ -361,6 +392,7 @@ class Connection(asyncio.Protocol):
     def _end_with(self, reply: replies.Reply) -> None:
         assert self._transport is not None
         self._ended = True
+        self._framer.stop()
         application, self._application = self._application, None
         if application is not None:
             application.connection_lost(None)

@@ -78,8 +78,8 @@ class Framer:
         "_left",
         "_limits",
         "_max_body",
-        "_refused",
         "_searched",
+        "_stopped",
         "heads",
     )
 
@@ -94,7 +94,7 @@ class Framer:
         self._infer: InferHead | None = None
         self._chunks: ChunkedBody | None = None
         self._body = bytearray()
-        self._refused = False
+        self._stopped = False
         # Most clients send the same head again and again.
         self._known = b""
         self._known_head = Head(0, None)
@@ -133,7 +133,7 @@ class Framer:
             return self._complete(self._infer)
         if self._left:
             return self._pass(begins=False)
-        if self._refused or self._at == len(self._data):
+        if self._stopped or self._at == len(self._data):
             return None
         return self._begin()
 
@@ -218,7 +218,6 @@ class Framer:
         try:
             self._at = chunks.read(self._data, self._at)
         except MalformedChunks as error:
-            self._chunks = self._infer = None
             return self._refuse(str(error))
         infer = self._infer
         if chunks.is_complete:
@@ -240,7 +239,13 @@ class Framer:
         self._left -= end - at
         return Passage(data[at:end], begins)
 
-    def _refuse(self, message: str) -> Refusal:
-        self._refused = True
+    def stop(self) -> None:
+        """Read nothing more."""
+        self._stopped = True
+        self._infer = self._chunks = None
+        self._left = 0
         self._data, self._at = b"", 0
+
+    def _refuse(self, message: str) -> Refusal:
+        self.stop()
         return Refusal(message)

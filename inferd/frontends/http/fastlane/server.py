@@ -3,7 +3,8 @@ aiohttp's server with the fast lane in front: what a listening socket makes conn
 """
 
 import asyncio
-from typing import Any, Final, cast
+import time
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -12,10 +13,8 @@ from inferd.frontends.http.drain import Drain
 from inferd.frontends.http.fastlane.application import ApplicationHandler
 from inferd.frontends.http.fastlane.connection import Connection
 from inferd.frontends.http.fastlane.lane import Lane
+from inferd.frontends.http.fastlane.watch import interval_seconds
 from inferd.frontends.http.limits import Limits
-
-_IDLE_SECONDS: Final = 1815.0
-"""Half of what aiohttp leaves a silent connection."""
 
 
 class LaneServer(web.Server):
@@ -29,7 +28,6 @@ class LaneServer(web.Server):
         limits: The other limits of a connection.
         takes_inferences: Whether there is a fast lane at all.
         drain: Says when the server ends.
-        idle_seconds: Connections silent for between one and two such times are closed.
         options: Those of aiohttp's server.
     """
 
@@ -42,7 +40,6 @@ class LaneServer(web.Server):
         limits: Limits,
         takes_inferences: bool = True,
         drain: Drain,
-        idle_seconds: float = _IDLE_SECONDS,
         **options: Any,
     ) -> None:
         # aiohttp's own limits are for parts of a head, and a head is bounded already.
@@ -57,8 +54,9 @@ class LaneServer(web.Server):
             drain=drain,
             handler=self._attach,
         )
-        self._idle_seconds = idle_seconds
-        self._sweeping = self._loop.call_later(idle_seconds, self._sweep)
+        self._interval = interval_seconds(limits)
+        self._looking: asyncio.TimerHandle | None = None
+        self._look_later()
 
     def __call__(self) -> web.RequestHandler:
         """Return the protocol of a new connection."""
@@ -70,7 +68,8 @@ class LaneServer(web.Server):
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Cancel the requests in the lane, end the others as aiohttp does, and close."""
-        self._sweeping.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
         tasks = [task for each in self._lane.connections for task in each.cancel()]
         if tasks:
             await asyncio.wait(tasks, timeout=timeout)
@@ -78,10 +77,13 @@ class LaneServer(web.Server):
         for connection in tuple(self._lane.connections):
             connection.close()
 
-    def _sweep(self) -> None:
-        """Close connections that nothing was heard of since the last time."""
+    def _look_later(self) -> None:
+        if self._interval is not None:
+            self._looking = self._loop.call_later(self._interval, self._look)
+
+    def _look(self) -> None:
+        """Look at every connection; one timer does for all."""
+        now_ns = time.monotonic_ns()
         for connection in tuple(self._lane.connections):
-            if connection.is_idle and not connection.heard:
-                connection.close()
-            connection.heard = False
-        self._sweeping = self._loop.call_later(self._idle_seconds, self._sweep)
+            connection.look(now_ns)
+        self._look_later()
