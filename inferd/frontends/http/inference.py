@@ -21,6 +21,7 @@ from inferd.protocol.infer_json import (
     decode_request,
     encode_response,
 )
+from inferd.protocol.infer_json_plain import Templates, decode_plain
 from inferd.protocol.json_document import parse
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.tensors import Buffer
@@ -74,11 +75,12 @@ class Inference:
         max_input_size: The largest tensor in JSON, in bytes.
     """
 
-    __slots__ = ("_infer", "_max_input_size", "_start", "signature")
+    __slots__ = ("_infer", "_max_input_size", "_start", "_templates", "signature")
 
     def __init__(self, dataplane: DataPlane, max_input_size: int) -> None:
         self._infer = dataplane.infer
         self._start = dataplane.start
+        self._templates = Templates()
         self.signature = dataplane.signature
         self._max_input_size = max_input_size
 
@@ -106,10 +108,20 @@ class Inference:
 
     def decode_now(self, body: memoryview, json_length: str | None, route: Route) -> DecodedRequest:
         """Read a body with little JSON at once; raises as :meth:`decode` does."""
-        length = binary_extension.json_length(json_length, len(body))
+        size = len(body)
+        length = binary_extension.json_length(json_length, size)
         if length == 0:
             return self._decode_raw(body, route)
-        return self._decode_bytes(body, length, route)
+        if length == size:
+            document = parse(body)
+            plain = decode_plain(document, route.name, route.version, self._max_input_size)
+            return plain if plain is not None else self._decode(document, body[size:], route)
+        header, binary = bytes(body[:length]), body[length:]
+        found = self._templates.find(header, binary, route.name, route.version)
+        if found is None:
+            found = self._decode(parse(header), binary, route)
+            self._templates.keep(header, len(binary), found)
+        return found
 
     def _decode_bytes(self, body: memoryview, length: int, route: Route) -> DecodedRequest:
         return self._decode(parse(body[:length]), body[length:], route)
