@@ -8,11 +8,9 @@ idle, and what follows waits for it.
 
 import asyncio
 import socket
-from collections import deque
 from collections.abc import Sequence
 from typing import Final, cast
 
-from inferd.frontends.http import inference
 from inferd.frontends.http.fastlane import replies
 from inferd.frontends.http.fastlane.application import ApplicationHandler, SharedTransport
 from inferd.frontends.http.fastlane.framing import (
@@ -23,19 +21,11 @@ from inferd.frontends.http.fastlane.framing import (
     Passage,
     Refusal,
 )
-from inferd.frontends.http.fastlane.lane import Lane, failure
-from inferd.frontends.http.fastlane.slots import Slot
+from inferd.frontends.http.fastlane.lane import Lane
+from inferd.frontends.http.fastlane.pipeline import Pipeline
 from inferd.frontends.http.fastlane.watch import BUSY, Sight, Watch
-from inferd.frontends.http.inference import Queue
 from inferd.listening.writing import write_all
-from inferd.protocol.messages import InferResponse
 from inferd.protocol.tensors import Buffer
-
-MAX_PIPELINED: Final = 32
-"""The most requests of one connection in the lane at a time."""
-
-_PIPELINED_BYTES: Final = 1 << 20
-"""No further request is begun while those in the lane have bodies of so many bytes."""
 
 _BUFFER_BYTES: Final = 1 << 16
 """Reading pauses when so many bytes wait for earlier requests to be answered."""
@@ -63,17 +53,14 @@ class Connection(asyncio.Protocol):
         "_application_busy",
         "_application_holds",
         "_ended",
-        "_flushing",
         "_framer",
         "_held",
         "_lane",
         "_linger",
         "_loop",
-        "_queued",
+        "_pipeline",
         "_reading",
         "_received",
-        "_size",
-        "_slots",
         "_stalled",
         "_transport",
         "_watch",
@@ -89,12 +76,9 @@ class Connection(asyncio.Protocol):
         self._application: ApplicationHandler | None = None
         self._application_busy = False
         self._application_holds = False
-        self._slots: deque[Slot] = deque()
-        self._size = 0
+        self._pipeline = Pipeline(lane, self)
         self._held: Event | None = None
         self._ended = False
-        self._flushing = False
-        self._queued: Queue | None = None
         self._reading = True
         self._stalled = False
         self._writable = True
@@ -123,12 +107,8 @@ class Connection(asyncio.Protocol):
             self._application.connection_lost(exc)
 
     def cancel(self) -> list[asyncio.Task[None]]:
-        """Cancel the requests in the lane, and return them."""
-        tasks = [slot.task for slot in self._slots if slot.task is not None]
-        for slot in self._slots:
-            slot.take_back()
-            self._leave(slot)
-        return tasks
+        """Give the requests in the lane up, and return the tasks that end with that."""
+        return self._pipeline.cancel()
 
     def close(self) -> None:
         """Close once everything that was answered is written."""
@@ -155,7 +135,7 @@ class Connection(asyncio.Protocol):
         unsent = transport.get_write_buffer_size()
         if unsent:
             return Sight("sending", unsent)
-        if self._ended or self._slots or self._held is not None or not self._reading:
+        if self._ended or self._pipeline.slots or self._held is not None or not self._reading:
             return BUSY
         framer = self._framer
         if framer.in_body:
@@ -171,8 +151,7 @@ class Connection(asyncio.Protocol):
             return
         self._framer.receive(data)
         self._advance()
-        if self._queued is not None:
-            self._end_turn(self._queued)
+        self._pipeline.end_turn()
 
     def pause_writing(self) -> None:
         """Begin no further request until the client has read its answers."""
@@ -205,12 +184,6 @@ class Connection(asyncio.Protocol):
         if self._application is not None:
             self.close()
 
-    def _end_turn(self, queue: Queue) -> None:
-        """Execute at once what was just queued, if it is all that the clients wait for."""
-        self._queued = None
-        if len(self._slots) == 1 and len(self._lane.connections) == 1:
-            queue.end_turn()
-
     def _advance(self) -> None:
         """Act on what was received, as far as that is possible now."""
         is_stalled = False
@@ -234,13 +207,7 @@ class Connection(asyncio.Protocol):
             return True
         if self._ended or self._application_busy or not self._writable:
             return False
-        if not self._slots:
-            return True
-        return (
-            self._slots[-1].event.is_prompt
-            and len(self._slots) < MAX_PIPELINED
-            and self._size < _PIPELINED_BYTES
-        )
+        return self._pipeline.takes_more
 
     def _pace(self) -> None:
         """Pause or resume the reading."""
@@ -259,7 +226,7 @@ class Connection(asyncio.Protocol):
         """Act on what comes next; return whether it was its turn."""
         if isinstance(event, Inference):
             return self._infer(event)
-        if self._slots:
+        if self._pipeline.slots:
             return False
         if isinstance(event, Passage):
             self._pass(event)
@@ -270,94 +237,16 @@ class Connection(asyncio.Protocol):
         return True
 
     def _infer(self, event: Inference) -> bool:
-        if self._slots and not event.is_prompt:
+        if not event.is_prompt and self._pipeline.slots:
             return False
-        slot = Slot(event, self)
-        self._slots.append(slot)
-        self._size += len(event.body)
-        self._ended = slot.closes
-        drain = self._lane.drain
-        if drain.begun:
-            slot.reply = replies.message(503, "Server exiting")
-            self._flush_soon()
-            return True
-        drain.enter()
-        slot.is_open = True
-        if event.is_prompt:
-            self._start(slot)
-        else:
-            slot.task = self._loop.create_task(self._serve(slot))
+        self._ended = not event.head.keep_alive
+        self._pipeline.begin(event)
         return True
 
-    def _start(self, slot: Slot) -> None:
-        """Begin a prompt request, without a task where that is possible."""
-        try:
-            slot.decoded, started = self._lane.start(slot.event, slot)
-        except Exception as error:
-            slot.reply = failure(error, slot.event.head.route.name)
-            self._leave(slot)
-            self._flush_soon()
-            return
-        if started is not None:
-            slot.queued(started)
-            self._queued = started[0]
-        else:
-            slot.task = self._loop.create_task(self._serve(slot))
-
-    async def _serve(self, slot: Slot) -> None:
-        self._settle(slot, await self._lane.reply(slot.event, slot.decoded))
-
-    def answer(self, slot: Slot, response: InferResponse) -> None:
-        """Take the answer of a started request."""
-        assert slot.decoded is not None
-        if inference.is_long(response, slot.decoded):
-            slot.task = self._loop.create_task(self._write_long(slot, response))
-        else:
-            self._settle(slot, self._lane.answer(response, slot.decoded))
-
-    def fail(self, slot: Slot, error: BaseException) -> None:
-        """Take what went wrong with one."""
-        self._settle(slot, failure(error, slot.event.head.route.name))
-
-    async def _write_long(self, slot: Slot, response: InferResponse) -> None:
-        assert slot.decoded is not None
-        self._settle(slot, await self._lane.write(response, slot.event, slot.decoded))
-
-    def _settle(self, slot: Slot, reply: replies.Reply) -> None:
-        slot.reply = reply
-        slot.task = None
-        self._leave(slot)
-        if len(self._slots) == 1 or self._lane.drain.begun:
-            self._flush()
-        elif self._slots and self._slots[0].reply is not None:
-            # Others may be ready in this turn, and one write does for all.
-            self._flush_soon()
-
-    def _leave(self, slot: Slot) -> None:
-        """The server need not wait for this request any more."""
-        if slot.is_open:
-            slot.is_open = False
-            self._lane.drain.leave()
-
-    def _flush_soon(self) -> None:
-        if not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        """Write the answers whose turn it is."""
-        self._flushing = False
+    def send(self, pieces: Sequence[Buffer], *, closes: bool) -> None:
+        """Write answers, and close behind them if told so; does nothing once it is closed."""
         if self._transport is None:
             return
-        pieces: list[Buffer] = []
-        slots = self._slots
-        drains = self._lane.drain.begun
-        closes = False
-        while slots and (reply := slots[0].reply) is not None:
-            slot = slots.popleft()
-            self._size -= len(slot.event.body)
-            closes = (slot.closes or drains) and not slots
-            pieces += replies.pieces(reply, self._lane.tails.get(closes=closes))
         self._write(pieces)
         if closes:
             self.close()

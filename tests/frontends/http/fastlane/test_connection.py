@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inferd.frontends.http.fastlane.connection import MAX_PIPELINED
+from inferd.frontends.http.fastlane.pipeline import MAX_PIPELINED
 from inferd.frontends.http.server import HttpServer
 
 
