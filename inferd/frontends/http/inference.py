@@ -24,7 +24,7 @@ from inferd.protocol.infer_json import (
 from inferd.protocol.infer_json_plain import Templates, decode_plain
 from inferd.protocol.json_document import parse
 from inferd.protocol.messages import InferRequest, InferResponse
-from inferd.protocol.tensors import Buffer
+from inferd.protocol.tensors import Buffer, Tensor
 from inferd.scheduling.pending import AnswerFuture, Pending
 
 JOIN_BYTES: Final = 1 << 16
@@ -34,6 +34,9 @@ _DECOUPLED: Final = "HTTP end point doesn't support models with decoupled transa
 
 _OFF_LOOP_ELEMENTS: Final = 1 << 16
 """Responses with more elements than this are turned into JSON in a thread."""
+
+_ELEMENT_BYTES: Final = 8
+"""So many bytes of a string are written in about the time of one number."""
 
 _OFF_LOOP_BYTES: Final = 1 << 14
 """Responses longer than this are compressed in a thread."""
@@ -181,7 +184,15 @@ def is_long(response: InferResponse, decoded: DecodedRequest) -> bool:
     elements = 0
     for tensor in response.outputs:
         elements += tensor.element_count
+        if tensor.datatype == "BYTES":
+            elements += _text_bytes(tensor) // _ELEMENT_BYTES
     return elements > _OFF_LOOP_ELEMENTS and not _all_binary(decoded)
+
+
+def _text_bytes(tensor: Tensor) -> int:
+    if tensor.has_raw:
+        return len(tensor.raw())
+    return sum(map(len, tensor.array().ravel().tolist()))
 
 
 def _all_binary(decoded: DecodedRequest) -> bool:
