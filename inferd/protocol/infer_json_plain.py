@@ -1,19 +1,25 @@
 """
-The short ways to read the requests that clients send most: they skip looking for what is
-not there, and leave everything unusual to :mod:`inferd.protocol.infer_json`.
+The short ways to read and answer the requests that clients send most; what is unusual is
+left to :mod:`inferd.protocol.infer_json`.
 
 A request in JSON with nothing but inputs is taken apart directly. One whose tensors follow
-the JSON often has, byte for byte, the JSON of the one before: that is read once.
+the JSON often has, byte for byte, the JSON of the one before: that is read once. So is the
+JSON in front of the tensors of its answer written once.
 """
 
 import struct
 from typing import Final, NamedTuple
 
-from inferd.protocol.infer_json import MAX_RANK, DecodedRequest
-from inferd.protocol.messages import InferRequest, RequestedOutput
-from inferd.protocol.tensors import Tensor
+from inferd.protocol.infer_json import (
+    MAX_RANK,
+    DecodedRequest,
+    EncodedResponse,
+    encode_response,
+)
+from inferd.protocol.messages import InferRequest, InferResponse, RequestedOutput
+from inferd.protocol.tensors import Buffer, Tensor
 
-_MAX_TEMPLATES: Final = 256
+_MAX_KNOWN: Final = 256
 """So many different headers are remembered."""
 
 _ENTRY_FIELDS: Final = 4
@@ -108,6 +114,34 @@ class _Input(NamedTuple):
     size: int
 
 
+class Headers:
+    """The JSON of responses whose tensors all follow it: the same for the same shapes."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], bytes] = {}
+
+    def encode(self, response: InferResponse) -> EncodedResponse:
+        """Write a response without id and parameters, with every output behind the JSON."""
+        key: list[object] = [response.model_name, response.model_version]
+        blobs: list[Buffer] = []
+        for tensor in response.outputs:
+            raw = tensor.raw()
+            size = len(raw)
+            key += (tensor.name, tensor.datatype, tensor.shape, size)
+            if size:
+                blobs.append(raw)
+        known = tuple(key)
+        document = self._known.get(known)
+        if document is None:
+            document = encode_response(response, (), True).document
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            self._known[known] = document
+        return EncodedResponse(document, blobs)
+
+
 class _Template(NamedTuple):
     """A request without its tensors' bytes."""
 
@@ -164,7 +198,7 @@ class Templates:
         )
         if sum([one.size for one in inputs]) != binary_size:
             return  # some of the tensors are in the JSON
-        if len(self._found) >= _MAX_TEMPLATES:
+        if len(self._found) >= _MAX_KNOWN:
             self._found.clear()
         self._found[header] = _Template(
             request.model_name,

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferd.errors import InferdError
-from inferd.protocol.infer_json import decode_request
-from inferd.protocol.infer_json_plain import Templates, decode_plain
+from inferd.protocol.infer_json import decode_request, encode_response
+from inferd.protocol.infer_json_plain import Headers, Templates, decode_plain
+from inferd.protocol.messages import InferResponse
+from inferd.protocol.tensors import Tensor
 
 LIMIT = 1000
 
@@ -248,3 +250,33 @@ def test_errors_are_raised_at_length():
     assert plain(document) is None
     with pytest.raises(InferdError):
         at_length(document)
+
+
+def response(*sizes, version="1"):
+    """Return a response with outputs of these sizes."""
+    outputs = [
+        Tensor(f"OUT{number}", "INT8", [size], raw=bytes([number]) * size)
+        for number, size in enumerate(sizes)
+    ]
+    return InferResponse("m", version, outputs)
+
+
+def test_headers_are_those_of_the_long_way():
+    """The JSON of an answer is the same whether it was written before or not."""
+    headers = Headers()
+    for _ in range(2):
+        for one in (
+            response(1, 2),
+            response(2, 1),
+            response(0),
+            response(),
+            response(1, version="2"),
+        ):
+            assert headers.encode(one) == encode_response(one, (), True)
+
+
+def test_the_memory_of_headers_is_bounded():
+    """However many shapes there are, each answer has its own."""
+    headers = Headers()
+    for size in range(300):
+        assert headers.encode(response(size)) == encode_response(response(size), (), True)

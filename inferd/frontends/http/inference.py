@@ -186,7 +186,7 @@ def is_long(response: InferResponse, decoded: DecodedRequest) -> bool:
         elements += tensor.element_count
         if tensor.datatype == "BYTES":
             elements += _text_bytes(tensor) // _ELEMENT_BYTES
-    return elements > _OFF_LOOP_ELEMENTS and not _all_binary(decoded)
+    return elements > _OFF_LOOP_ELEMENTS and not all_binary(decoded)
 
 
 def _text_bytes(tensor: Tensor) -> int:
@@ -195,7 +195,8 @@ def _text_bytes(tensor: Tensor) -> int:
     return sum(map(len, tensor.array().ravel().tolist()))
 
 
-def _all_binary(decoded: DecodedRequest) -> bool:
+def all_binary(decoded: DecodedRequest) -> bool:
+    """Whether every output was asked for behind the JSON."""
     requested = decoded.request.outputs
     if not requested:
         return decoded.binary_output

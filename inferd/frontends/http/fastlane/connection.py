@@ -199,15 +199,15 @@ class Connection(asyncio.Protocol):
                 self._held = event
                 is_stalled = True
                 break
+            if self._framer.is_drained:
+                break
         self._stalled = is_stalled
         self._pace()
 
     def _may_act(self) -> bool:
-        if self._framer.passing and self._held is None:
-            return True
-        if self._ended or self._application_busy or not self._writable:
-            return False
-        return self._pipeline.takes_more
+        if self._writable and not self._ended and not self._application_busy:
+            return self._pipeline.takes_more
+        return self._framer.passing and self._held is None
 
     def _pace(self) -> None:
         """Pause or resume the reading."""

@@ -106,6 +106,11 @@ class Framer:
         return len(self._data) - self._at
 
     @property
+    def is_drained(self) -> bool:
+        """Whether there is no further event until more is received."""
+        return self._at == len(self._data) and self._infer is None
+
+    @property
     def in_body(self) -> bool:
         """Whether a request began whose body is not complete yet."""
         return self._left > 0 or self._chunks is not None

@@ -18,6 +18,7 @@ from inferd.frontends.http.inference import Inference, Started
 from inferd.frontends.http.limits import Limits
 from inferd.frontends.http.routes import Route
 from inferd.protocol.infer_json import DecodedRequest
+from inferd.protocol.infer_json_plain import Headers
 from inferd.protocol.messages import InferResponse
 from inferd.scheduling.pending import AnswerFuture
 
@@ -45,6 +46,7 @@ class Lane:
     """
 
     __slots__ = (
+        "_headers",
         "_inference",
         "_max_input_size",
         "connections",
@@ -66,6 +68,7 @@ class Lane:
         handler: "Callable[[Connection], ApplicationHandler]",
     ) -> None:
         self._inference = Inference(dataplane, max_input_size)
+        self._headers = Headers()
         self._max_input_size = max_input_size
         self.max_body = max_input_size if takes_inferences else 0
         self.limits = limits
@@ -110,7 +113,9 @@ class Lane:
     def answer(self, response: InferResponse, decoded: DecodedRequest) -> Reply:
         """Write the answer to a started request that is not long."""
         try:
-            return replies.encoded(inference.encode_now(response, decoded))
+            if response.id or response.parameters or not inference.all_binary(decoded):
+                return replies.encoded(inference.encode_now(response, decoded))
+            return replies.encoded(self._headers.encode(response))
         except Exception as error:
             return failure(error, decoded.request.model_name)
 
