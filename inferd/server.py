@@ -23,6 +23,7 @@ from inferd.config import CpuKernels, ServerConfig
 from inferd.cpus import usable_cpus
 from inferd.dataplane import DataPlane, Identity
 from inferd.errors import ConfigError, InferdError
+from inferd.frontends.http.limits import Limits
 from inferd.listening.address import label
 from inferd.listening.spinner import Spinner
 from inferd.listening.tls import TlsFiles, reload_files, server_context
@@ -123,7 +124,6 @@ class Server:
     def _build_services(self) -> None:
         """Import and make the frontends; blocks, and runs beside the loading of the models."""
         from inferd.frontends.grpc.server import GrpcServer
-        from inferd.frontends.http.limits import Limits
         from inferd.frontends.http.server import HttpServer
 
         config = self.config
@@ -150,16 +150,11 @@ class Server:
                 address=config.http_address,
                 port=config.http_port,
                 max_input_size=config.http_max_input_size,
-                limits=Limits(
-                    head_bytes=config.http_max_head_size,
-                    chunk_line_bytes=config.http_max_chunk_line_size,
-                    head_seconds=config.http_head_timeout_secs,
-                    body_seconds=config.http_body_timeout_secs,
-                    idle_seconds=config.http_idle_timeout_secs,
-                ),
+                limits=_http_limits(config),
                 reuse_port=config.reuse_http_port,
                 tls=self._http_tls,
                 fast_lane=config.http_fast_lane,
+                spinner=spinner,
             )
 
     def _build_metrics(self) -> None:
@@ -247,6 +242,16 @@ class Server:
         if self._instruments is not None:
             self._instruments.close()
         return True
+
+
+def _http_limits(config: ServerConfig) -> Limits:
+    return Limits(
+        head_bytes=config.http_max_head_size,
+        chunk_line_bytes=config.http_max_chunk_line_size,
+        head_seconds=config.http_head_timeout_secs,
+        body_seconds=config.http_body_timeout_secs,
+        idle_seconds=config.http_idle_timeout_secs,
+    )
 
 
 async def _start(

@@ -16,6 +16,7 @@ from inferd.frontends.http.drain import Drain
 from inferd.frontends.http.fastlane.server import LaneServer
 from inferd.frontends.http.limits import Limits
 from inferd.listening.listener import Listener, listen
+from inferd.listening.spinner import Spinner
 
 DEFAULT_MAX_INPUT_SIZE: Final = 64 << 20
 """The largest request body by default, in bytes (Triton's)."""
@@ -52,6 +53,7 @@ class HttpServer:
         reuse_port: Whether other processes may listen on the same port.
         tls: How to encrypt; ``None`` is plain text.
         fast_lane: Whether inference requests are answered beside aiohttp.
+        spinner: Keeps the event loop awake after answers; ``None`` lets it sleep.
     """
 
     def __init__(
@@ -65,11 +67,13 @@ class HttpServer:
         reuse_port: bool = False,
         tls: ssl.SSLContext | None = None,
         fast_lane: bool = True,
+        spinner: Spinner | None = None,
     ) -> None:
         self._dataplane = dataplane
         self._max_input_size = max_input_size
         self._limits = limits if limits is not None else Limits()
         self._fast_lane = fast_lane
+        self._spinner = spinner
         self._application = Application(dataplane, max_input_size=max_input_size)
         self._address = address
         self._port = port
@@ -133,6 +137,7 @@ class HttpServer:
             limits=self._limits,
             takes_inferences=self._fast_lane,
             drain=self._drain,
+            spinner=self._spinner,
             **options,
         )
 

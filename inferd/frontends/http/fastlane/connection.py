@@ -61,6 +61,7 @@ class Connection(asyncio.Protocol):
         "_pipeline",
         "_reading",
         "_received",
+        "_spinner",
         "_stalled",
         "_transport",
         "_watch",
@@ -83,6 +84,7 @@ class Connection(asyncio.Protocol):
         self._stalled = False
         self._writable = True
         self._linger: asyncio.TimerHandle | None = None
+        self._spinner = lane.spinner
         self._received = 0
         self._watch = Watch(lane.limits)
         self.application_wrote = False
@@ -146,6 +148,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""
+        self._spinner.heard()
         self._received += len(data)
         if self._ended and not self._framer.passing:
             return
@@ -256,6 +259,7 @@ class Connection(asyncio.Protocol):
 
     def _write(self, pieces: Sequence[Buffer]) -> None:
         assert self._transport is not None
+        self._spinner.answered()
         if len(pieces) == 1:
             self._transport.write(pieces[0])
         elif sum(map(len, pieces)) <= _JOIN_BYTES:

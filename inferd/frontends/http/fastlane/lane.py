@@ -17,6 +17,7 @@ from inferd.frontends.http.fastlane.replies import Reply, Tails
 from inferd.frontends.http.inference import Inference, Started
 from inferd.frontends.http.limits import Limits
 from inferd.frontends.http.routes import Route
+from inferd.listening.spinner import Spinner
 from inferd.protocol.infer_json import DecodedRequest
 from inferd.protocol.infer_json_plain import Headers
 from inferd.protocol.messages import InferResponse
@@ -40,6 +41,7 @@ class Lane:
         takes_inferences: Whether inferences are answered here at all.
         drain: Says when the server ends, and is told of the requests.
         handler: Makes the application's side of a connection.
+        spinner: Keeps the event loop awake after answers.
 
     Attributes:
         connections: Those that are open.
@@ -54,6 +56,7 @@ class Lane:
         "handler",
         "limits",
         "max_body",
+        "spinner",
         "tails",
     )
 
@@ -66,6 +69,7 @@ class Lane:
         takes_inferences: bool,
         drain: Drain,
         handler: "Callable[[Connection], ApplicationHandler]",
+        spinner: Spinner,
     ) -> None:
         self._inference = Inference(dataplane, max_input_size)
         self._headers = Headers()
@@ -74,6 +78,7 @@ class Lane:
         self.limits = limits
         self.drain = drain
         self.handler = handler
+        self.spinner = spinner
         self.tails = Tails()
         self.connections: set[Connection] = set()
 

@@ -15,6 +15,7 @@ from inferd.frontends.http.fastlane.connection import Connection
 from inferd.frontends.http.fastlane.lane import Lane
 from inferd.frontends.http.fastlane.watch import interval_seconds
 from inferd.frontends.http.limits import Limits
+from inferd.listening.spinner import Spinner
 
 
 class LaneServer(web.Server):
@@ -28,6 +29,7 @@ class LaneServer(web.Server):
         limits: The other limits of a connection.
         takes_inferences: Whether there is a fast lane at all.
         drain: Says when the server ends.
+        spinner: Keeps the event loop awake after answers; ``None`` lets it sleep.
         options: Those of aiohttp's server.
     """
 
@@ -40,6 +42,7 @@ class LaneServer(web.Server):
         limits: Limits,
         takes_inferences: bool = True,
         drain: Drain,
+        spinner: Spinner | None = None,
         **options: Any,
     ) -> None:
         # aiohttp's own limits are for parts of a head, and a head is bounded already.
@@ -53,6 +56,7 @@ class LaneServer(web.Server):
             takes_inferences=takes_inferences,
             drain=drain,
             handler=self._attach,
+            spinner=spinner or Spinner(0),
         )
         self._interval = interval_seconds(limits)
         self._looking: asyncio.TimerHandle | None = None

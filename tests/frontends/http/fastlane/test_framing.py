@@ -236,6 +236,19 @@ def test_whether_a_body_is_prompt_is_known_for_chunks_too():
     assert [event.is_prompt for event in events(framer)] == [True, False, False]
 
 
+def test_what_is_read_to_its_end_is_known():
+    """Who asks for events knows when there is none, without asking."""
+    framer = new_framer()
+    data = infer(b"abc")
+    for piece, drained in ((data[:5], False), (data[5:-1], False), (data[-1:], True)):
+        framer.receive(piece)
+        events(framer)
+        assert framer.is_drained is drained
+    framer.receive(other(b"abc")[:-1])
+    events(framer)
+    assert framer.is_drained
+
+
 def test_requests_are_counted():
     """How many requests began is known, so that a new head is told from an old one."""
     framer = new_framer()

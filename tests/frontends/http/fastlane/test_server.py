@@ -9,6 +9,8 @@ import pytest
 from inferd.frontends.http.drain import Drain
 from inferd.frontends.http.fastlane.server import LaneServer
 from inferd.frontends.http.limits import Limits
+from inferd.frontends.http.server import HttpServer
+from inferd.listening.spinner import Spinner
 
 _LONG = 3600.0
 
@@ -217,3 +219,26 @@ async def test_the_end_cancels_what_is_left(serve, build, dataplane):
     async with asyncio.timeout(10):
         await dataplane.cancelled.wait()
     assert await _everything(reader) == b""
+
+
+async def test_the_loop_stays_awake_after_an_answer(dataplane, build):
+    """With --busy-poll-us input is looked for after an answer over HTTP, too."""
+    times = iter(range(0, 1_000_000_000, 400))
+    seen = []
+
+    def clock():
+        seen.append(next(times))
+        return seen[-1]
+
+    server = HttpServer(dataplane, address="127.0.0.1", port=0, spinner=Spinner(1, clock_ns=clock))
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(build.infer(1.0))
+    async with asyncio.timeout(10):
+        await reader.readuntil(b"\r\n\r\n")
+        for _ in range(10):
+            await asyncio.sleep(0)
+    assert seen == [0, 400, 800, 1200]
+    writer.close()
+    await writer.wait_closed()
+    await server.stop(0.01)
