@@ -69,6 +69,21 @@ async def test_pipelined_requests_run_side_by_side(connect, build, dataplane, va
     assert answers == list(range(MAX_PIPELINED + 3))
 
 
+async def test_pipelined_requests_hold_only_so_much(connect, build, dataplane):
+    """No further request is begun while those that run have large tensors."""
+    dataplane.gate = asyncio.Event()
+    async with connect() as connection:
+        connection.send(build.infer_binary(1.5, size=150_000) * 3)
+        await dataplane.started.wait()
+        while len(dataplane.requests) < 2:  # noqa: ASYNC110 - nothing tells of the second
+            await asyncio.sleep(0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert len(dataplane.requests) == 2
+        dataplane.gate.set()
+        assert [(await connection.response())[0] for _ in range(3)] == [200] * 3
+
+
 async def test_the_application_waits_for_the_lane(connect, build, dataplane):
     """A request of the application begins when those before it were answered."""
     dataplane.gate = asyncio.Event()

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from inferd.frontends.http import bodies
 from inferd.frontends.http.drain import Drain
 from inferd.frontends.http.fastlane.server import LaneServer
 from inferd.frontends.http.limits import Limits
@@ -21,6 +22,7 @@ class Serving:
     def __init__(self):
         self.server = None
         self.port = 0
+        self.handled = 0
         self.clients = []
         self.application_started = asyncio.Event()
         self.application_cancelled = asyncio.Event()
@@ -39,9 +41,11 @@ class Serving:
         await self.server.shutdown(0.01)
 
     async def handle(self, request):
-        """Answer nothing, as the application."""
+        """Read the body and answer nothing, as the application."""
+        self.handled += 1
         self.application_started.set()
         try:
+            await bodies.read(request, 1 << 20)
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             self.application_cancelled.set()
@@ -147,11 +151,12 @@ async def test_a_body_that_stops_is_given_up(serve, build, dataplane, chunked, p
             await serving.application_cancelled.wait()
 
 
-async def test_a_client_that_waits_too_long_after_it_was_told_to_go_on(serve, build):
-    """Expect: 100-continue is no way to wait for ever."""
+@pytest.mark.parametrize("path", [b"/v2/models/echo/infer", b"/other"])
+async def test_a_client_that_waits_too_long_after_it_was_told_to_go_on(serve, build, path):
+    """Expect: 100-continue is no way to wait for ever, and has a proper answer."""
     serving = await serve(body_seconds=0.001)
     reader, writer = await serving.connect()
-    writer.write(build.post(b"xy", b"Expect: 100-continue")[:-2])
+    writer.write(build.post(b"xy", b"Expect: 100-continue", path=path)[:-2])
     answer = await _everything(reader)
     interim = b"HTTP/1.1 100 Continue\r\n\r\n"
     assert answer.startswith(interim)
@@ -162,13 +167,17 @@ async def test_what_follows_a_stalled_body_is_not_read(serve, build, dataplane):
     """After the refusal the connection is over, even if the client goes on."""
     serving = await serve(body_seconds=0.001)
     reader, writer = await serving.connect()
-    request = build.post(b"x" * 10, path=b"/other")
-    writer.write(request[:-1])
+    body = build.get()
+    writer.write(build.post(body, path=b"/other").removesuffix(body))
     async with asyncio.timeout(10):
         await reader.readuntil(b'body"}')
-    writer.write(request[-1:] + build.infer(1.0))
+    writer.write(body + build.infer(1.0))
     assert await _everything(reader) == b""
-    assert dataplane.requests == []
+    other, other_writer = await serving.connect()
+    other_writer.write(build.infer(2.0))
+    async with asyncio.timeout(10):
+        assert await other.readline() == b"HTTP/1.1 200 OK\r\n"
+    assert (len(dataplane.requests), serving.handled) == (1, 1)
 
 
 async def test_a_client_that_does_not_read_is_given_up(serve, build):
