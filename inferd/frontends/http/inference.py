@@ -25,7 +25,7 @@ from inferd.protocol.infer_json_plain import Templates, decode_plain
 from inferd.protocol.json_document import parse
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.tensors import Buffer, Tensor
-from inferd.scheduling.pending import AnswerFuture, Pending
+from inferd.scheduling.pending import Pending
 
 JOIN_BYTES: Final = 1 << 16
 """Answers up to this long are sent in one piece; copying them costs less than more writes."""
@@ -78,11 +78,11 @@ class Inference:
         max_input_size: The largest tensor in JSON, in bytes.
     """
 
-    __slots__ = ("_infer", "_max_input_size", "_start", "_templates", "signature")
+    __slots__ = ("_infer", "_max_input_size", "_templates", "signature", "start")
 
     def __init__(self, dataplane: DataPlane, max_input_size: int) -> None:
         self._infer = dataplane.infer
-        self._start = dataplane.start
+        self.start = dataplane.start
         self._templates = Templates()
         self.signature = dataplane.signature
         self._max_input_size = max_input_size
@@ -143,13 +143,6 @@ class Inference:
         tensor = binary_extension.raw_input(signature, body, self._max_input_size)
         request = InferRequest(route.name, {tensor.name: tensor}, model_version=route.version)
         return DecodedRequest(request, True)
-
-    def start(self, request: InferRequest, future: AnswerFuture) -> Started | None:
-        """Start a request that a future gets the answer of; ``None``: it has to be awaited."""
-        try:
-            return self._start(request, future)
-        except DecoupledModel:
-            raise UnsupportedFeature(_DECOUPLED) from None
 
     async def run(self, request: InferRequest) -> InferResponse:
         """Answer a request, or take it back at its deadline, as gRPC does."""

@@ -198,14 +198,15 @@ class Connection(asyncio.Protocol):
             self._held = None
             if event is None:
                 break
-            if not self._act(event):
+            if not (self._infer(event) if type(event) is Inference else self._act(event)):
                 self._held = event
                 is_stalled = True
                 break
             if self._framer.is_drained:
                 break
         self._stalled = is_stalled
-        self._pace()
+        if is_stalled or not self._reading:
+            self._pace()
 
     def _may_act(self) -> bool:
         if self._writable and not self._ended and not self._application_busy:
@@ -226,17 +227,15 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _act(self, event: Event) -> bool:
-        """Act on what comes next; return whether it was its turn."""
-        if isinstance(event, Inference):
-            return self._infer(event)
+        """Act on what comes next, other than an inference; return whether it was its turn."""
         if self._pipeline.slots:
             return False
         if isinstance(event, Passage):
             self._pass(event)
         elif isinstance(event, Expectation):
             self._write((_CONTINUE,))
-        else:
-            self._refuse(event)
+        elif isinstance(event, Refusal):
+            self._end_with(replies.message(400, event.message))
         return True
 
     def _infer(self, event: Inference) -> bool:
@@ -278,11 +277,8 @@ class Connection(asyncio.Protocol):
             self.application_wrote = False
         application.data_received(bytes(event.data))
 
-    def _refuse(self, event: Refusal) -> None:
-        """Say why nothing more is read, and close."""
-        self._end_with(replies.message(400, event.message))
-
     def _end_with(self, reply: replies.Reply) -> None:
+        """Say why nothing more is read, and close."""
         assert self._transport is not None
         self._ended = True
         self._framer.stop()

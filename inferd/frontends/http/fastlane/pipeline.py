@@ -130,10 +130,17 @@ class Pipeline:
         self._settle(slot, await self._lane.write(response, slot.event, slot.decoded))
 
     def _settle(self, slot: Slot, reply: Reply) -> None:
-        slot.reply = reply
         slot.task = None
         self._leave(slot)
-        if len(self.slots) == 1 or self._lane.drain.begun:
+        if len(self.slots) == 1:
+            self.slots.clear()
+            self._size = 0
+            closes = slot.closes or self._lane.drain.begun
+            pieces = replies.pieces(reply, self._lane.tails.get(closes=closes))
+            self._connection.send(pieces, closes=closes)
+            return
+        slot.reply = reply
+        if self._lane.drain.begun:
             self._flush()
         elif self.slots[0].reply is not None:
             # Others may be ready in this turn, and one write does for all.
