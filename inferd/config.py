@@ -71,6 +71,13 @@ class ServerConfig:
         http_server_key: PEM file of its private key.
         http_root_cert: PEM file of the roots that clients' certificates lead to.
         http_max_input_size: Largest request body, in bytes, before and after decompression.
+        http_max_head_size: Longest head of a request, in bytes, and longest trailers.
+        http_max_chunk_line_size: Longest line before a chunk of a body, in bytes.
+        http_head_timeout_secs: How long a head may take, in seconds; 0 is for ever, here and
+            below.
+        http_body_timeout_secs: How long a body, or an answer the client does not read, may
+            make no progress, in seconds.
+        http_idle_timeout_secs: How long a connection may be without a request, in seconds.
         http_fast_lane: Whether plain inference requests are parsed and answered beside aiohttp.
         allow_grpc: Whether gRPC is served.
         grpc_address: Address gRPC listens on.
@@ -145,6 +152,11 @@ class ServerConfig:
     http_server_key: str = ""
     http_root_cert: str = ""
     http_max_input_size: int = 64 * 1024 * 1024
+    http_max_head_size: int = 32 * 1024
+    http_max_chunk_line_size: int = 4 * 1024
+    http_head_timeout_secs: float = 60.0
+    http_body_timeout_secs: float = 60.0
+    http_idle_timeout_secs: float = 3600.0
     http_fast_lane: bool = True
 
     allow_grpc: bool = True
@@ -305,6 +317,11 @@ def _check_ranges(config: ServerConfig) -> None:
         ("--model-load-thread-count", config.model_load_thread_count, 1),
         ("--model-load-retry-count", config.model_load_retry_count, 0),
         ("--http-max-input-size", config.http_max_input_size, 1),
+        ("--http-max-head-size", config.http_max_head_size, 1),
+        ("--http-max-chunk-line-size", config.http_max_chunk_line_size, 1),
+        ("--http-head-timeout-secs", config.http_head_timeout_secs, 0),
+        ("--http-body-timeout-secs", config.http_body_timeout_secs, 0),
+        ("--http-idle-timeout-secs", config.http_idle_timeout_secs, 0),
         ("--response-cache-byte-size", config.response_cache_byte_size, 0),
         ("--max-in-flight-bytes", config.max_in_flight_bytes, 0),
         ("--grpc-keepalive-time", config.grpc_keepalive_time, 1),
@@ -320,7 +337,7 @@ def _check_ranges(config: ServerConfig) -> None:
         ("--grpc-max-connection-age-grace", config.grpc_max_connection_age_grace, 0),
         ("--pinned-memory-pool-byte-size", config.pinned_memory_pool_byte_size, 0),
     ):
-        if value < least:
+        if not value >= least:  # NaN is not
             bound = "greater than 0." if least else "0 or greater."
             raise ConfigError(f"{flag} must be {bound}")
 

@@ -24,6 +24,7 @@ from inferd.cpus import usable_cpus
 from inferd.dataplane import DataPlane, Identity
 from inferd.errors import ConfigError, InferdError
 from inferd.frontends.grpc.keepalive import KeepaliveSettings
+from inferd.frontends.http.limits import Limits
 from inferd.listening.address import label
 from inferd.listening.byte_ledger import ByteLedger
 from inferd.listening.spinner import Spinner
@@ -156,10 +157,12 @@ class Server:
                 address=config.http_address,
                 port=config.http_port,
                 max_input_size=config.http_max_input_size,
+                limits=_http_limits(config),
                 reuse_port=config.reuse_http_port,
                 tls=self._http_tls,
                 fast_lane=config.http_fast_lane,
                 ledger=ledger,
+                spinner=spinner,
             )
 
     def _build_metrics(self) -> None:
@@ -247,6 +250,16 @@ class Server:
         if self._instruments is not None:
             self._instruments.close()
         return True
+
+
+def _http_limits(config: ServerConfig) -> Limits:
+    return Limits(
+        head_bytes=config.http_max_head_size,
+        chunk_line_bytes=config.http_max_chunk_line_size,
+        head_seconds=config.http_head_timeout_secs,
+        body_seconds=config.http_body_timeout_secs,
+        idle_seconds=config.http_idle_timeout_secs,
+    )
 
 
 async def _start(

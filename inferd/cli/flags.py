@@ -5,13 +5,11 @@ from typing import Final, get_args
 
 from inferd.cli import values
 from inferd.cli.flag import Flag, deprecated, ignored, refused, used
+from inferd.cli.own_flags import OWN
 from inferd.cli.values import boolean, integer, last, level, number
 from inferd.config import (
     CompressionLevel,
     ControlMode,
-    CpuKernels,
-    EventLoop,
-    GrpcTransport,
     RateLimit,
 )
 from inferd.telemetry.logs import Format
@@ -344,42 +342,7 @@ GROUPS: Final[Mapping[str, tuple[Flag, ...]]] = {
     "Shared Memory": (
         refused("allow-client-shm", _OFF, "Let clients hand tensors over in shared memory."),
     ),
-    "inferd": (
-        used(
-            "event-loop", "event_loop", last(values.choice(*get_args(EventLoop))),
-            "Event loop that runs the server: auto (uvloop where installed), uvloop or asyncio.",
-        ),
-        used(
-            "cpu-kernels", "cpu_kernels", last(values.choice(*get_args(CpuKernels))),
-            "Kernels that classify: numpy, or numba, which is compiled at start-up and faster.",
-        ),
-        used(
-            "busy-poll-us", "busy_poll_us", last(integer),
-            "Microseconds the event loop looks for input after an answer before it sleeps.",
-        ),
-        used(
-            "strict-deadlines", "strict_deadlines", last(boolean),
-            "Answer a queue timeout with 504 and DEADLINE_EXCEEDED instead of 503 and UNAVAILABLE.",
-        ),
-        used(
-            "max-in-flight-bytes", "max_in_flight_bytes", last(integer),
-            "Bytes of requests and queued answers, over HTTP and gRPC together, beyond which "
-            "requests of more than 64 KiB are answered 503 or RESOURCE_EXHAUSTED before they are "
-            "read; 0 is half the memory that the machine or the container has.",
-        ),
-        used(
-            "grpc-transport", "grpc_transport", last(values.choice(*get_args(GrpcTransport))),
-            "What speaks HTTP/2: native (nghttp2), python, or auto (native where it is built).",
-        ),
-        used(
-            "grpc-reflection", "grpc_reflection", last(boolean),
-            "Tell clients such as grpcurl what services there are (gRPC server reflection).",
-        ),
-        used(
-            "http-fast-lane", "http_fast_lane", last(boolean),
-            "Answer plain inference requests over HTTP beside aiohttp, which takes the others.",
-        ),
-    ),
+    "inferd": OWN,
     "DEPRECATED": _DEPRECATED,
 }  # fmt: skip
 """Heading of the help -> its options, in Triton's order."""

@@ -35,7 +35,8 @@ OURS = [
     "event-loop", "cpu-kernels", "busy-poll-us", "strict-deadlines", "http-use-ssl",
     "http-use-ssl-mutual",
     "http-server-cert", "http-server-key", "http-root-cert", "grpc-transport", "grpc-reflection",
-    "http-fast-lane", "max-in-flight-bytes",
+    "http-fast-lane", "max-in-flight-bytes", "http-max-head-size", "http-max-chunk-line-size",
+    "http-head-timeout-secs", "http-body-timeout-secs", "http-idle-timeout-secs",
 ]  # fmt: skip
 
 

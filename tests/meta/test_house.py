@@ -25,6 +25,7 @@ TESTED_ELSEWHERE = {
     "inferd/__main__.py": "tests/test_main.py",
     "inferd/backend.py": "tests/testing/test_conformance.py",
     "inferd/errors.py": "tests/frontends/http/test_errors.py",
+    "inferd/cli/own_flags.py": "tests/cli/test_flags.py",
     "inferd/cli/serve.py": "tests/end_to_end/test_start_and_stop.py",
     "inferd/frontends/grpc/native_call.py": "tests/frontends/grpc/test_call.py",
     "inferd/frontends/grpc/native_watch.py": "tests/frontends/grpc/test_connection_watch.py",

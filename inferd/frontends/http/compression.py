@@ -24,6 +24,10 @@ class UnsupportedEncoding(UnsupportedFeature):
     """The body is encoded in a way this server cannot undo."""
 
 
+class TooLarge(InvalidRequest):
+    """The body expands to more than the limit."""
+
+
 def is_compressed(content_encoding: str | None) -> bool:
     """
     Return whether a request body has to be decompressed.
@@ -38,7 +42,7 @@ def is_compressed(content_encoding: str | None) -> bool:
     return True
 
 
-def decompress(data: bytes, limit: int) -> bytes:
+def decompress(data: bytes | bytearray | memoryview, limit: int) -> bytes:
     """
     Return what a body expands to.
 
@@ -47,7 +51,8 @@ def decompress(data: bytes, limit: int) -> bytes:
         limit: The largest result to produce, in bytes.
 
     Raises:
-        InvalidRequest: It is broken, cut short or too large.
+        InvalidRequest: It is broken or cut short.
+        TooLarge: It expands to more.
     """
     pieces: list[bytes] = []
     room = limit
@@ -60,7 +65,7 @@ def decompress(data: bytes, limit: int) -> bytes:
             raise InvalidRequest(f"Unable to decompress the request body: {error}") from error
         room -= len(piece)
         if room < 0:
-            raise InvalidRequest(
+            raise TooLarge(
                 f"Decompressed data size exceeds the maximum allowed value of {limit} bytes. "
                 "Use --http-max-input-size to increase the limit."
             )

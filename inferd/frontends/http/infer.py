@@ -5,7 +5,6 @@ Everything the answer needs is bound when the endpoint is made; per request ther
 pass over the headers that matter, the decoding, the data plane and the encoding.
 """
 
-import asyncio
 import time
 from typing import Final
 
@@ -87,7 +86,7 @@ class InferEndpoint:
         compressed = compression.is_compressed(headers.get(_CONTENT_ENCODING))
         body = await bodies.read(request, self._max_input_size, claim)
         if compressed:
-            body = await asyncio.to_thread(compression.decompress, body, self._max_input_size)
+            body = await bodies.decompress(body, self._max_input_size)
             if claim is not None:
                 claim.grow(len(body))
         received_ns = time.monotonic_ns()

@@ -8,7 +8,7 @@ cannot tell them apart.
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from inferd.dataplane import DataPlane
 from inferd.errors import DeadlineExceeded, DecoupledModel, UnsupportedFeature
@@ -21,9 +21,11 @@ from inferd.protocol.infer_json import (
     decode_request,
     encode_response,
 )
+from inferd.protocol.infer_json_plain import Templates, decode_plain
 from inferd.protocol.json_document import parse
 from inferd.protocol.messages import InferRequest, InferResponse
-from inferd.protocol.tensors import Buffer
+from inferd.protocol.tensors import Buffer, Tensor
+from inferd.scheduling.pending import Pending
 
 JOIN_BYTES: Final = 1 << 16
 """Answers up to this long are sent in one piece; copying them costs less than more writes."""
@@ -33,8 +35,25 @@ _DECOUPLED: Final = "HTTP end point doesn't support models with decoupled transa
 _OFF_LOOP_ELEMENTS: Final = 1 << 16
 """Responses with more elements than this are turned into JSON in a thread."""
 
+_ELEMENT_BYTES: Final = 8
+"""So many bytes of a string are written in about the time of one number."""
+
 _OFF_LOOP_BYTES: Final = 1 << 14
 """Responses longer than this are compressed in a thread."""
+
+
+class Queue(Protocol):
+    """Where a request was queued."""
+
+    def end_turn(self) -> None:
+        """Execute what this turn of the loop has queued; nothing more will come in it."""
+
+    def take_back(self, pending: Pending) -> None:
+        """Give a request up; what is still queued is never executed."""
+
+
+Started = tuple[Queue, Pending]
+"""Where a request was queued, and the request."""
 
 
 class Answer(NamedTuple):
@@ -59,10 +78,12 @@ class Inference:
         max_input_size: The largest tensor in JSON, in bytes.
     """
 
-    __slots__ = ("_infer", "_max_input_size", "signature")
+    __slots__ = ("_infer", "_max_input_size", "_templates", "signature", "start")
 
     def __init__(self, dataplane: DataPlane, max_input_size: int) -> None:
         self._infer = dataplane.infer
+        self.start = dataplane.start
+        self._templates = Templates()
         self.signature = dataplane.signature
         self._max_input_size = max_input_size
 
@@ -87,6 +108,23 @@ class Inference:
             return await asyncio.to_thread(self._decode_bytes, view, length, route)
         document = await bodies.parse_json(view[:length])
         return self._decode(document, view[length:], route)
+
+    def decode_now(self, body: memoryview, json_length: str | None, route: Route) -> DecodedRequest:
+        """Read a body with little JSON at once; raises as :meth:`decode` does."""
+        size = len(body)
+        length = binary_extension.json_length(json_length, size)
+        if length == 0:
+            return self._decode_raw(body, route)
+        if length == size:
+            document = parse(body)
+            plain = decode_plain(document, route.name, route.version, self._max_input_size)
+            return plain if plain is not None else self._decode(document, body[size:], route)
+        header, binary = bytes(body[:length]), body[length:]
+        found = self._templates.find(header, binary, route.name, route.version)
+        if found is None:
+            found = self._decode(parse(header), binary, route)
+            self._templates.keep(header, len(binary), found)
+        return found
 
     def _decode_bytes(self, body: memoryview, length: int, route: Route) -> DecodedRequest:
         return self._decode(parse(body[:length]), body[length:], route)
@@ -124,14 +162,34 @@ class Inference:
 
 async def encode(response: InferResponse, decoded: DecodedRequest) -> EncodedResponse:
     """Write a response; much JSON is written in a thread."""
-    arguments = (response, decoded.request.outputs, decoded.binary_output)
-    elements = sum(tensor.element_count for tensor in response.outputs)
-    if elements > _OFF_LOOP_ELEMENTS and not _all_binary(decoded):
-        return await asyncio.to_thread(encode_response, *arguments)
-    return encode_response(*arguments)
+    if is_long(response, decoded):
+        return await asyncio.to_thread(encode_now, response, decoded)
+    return encode_now(response, decoded)
 
 
-def _all_binary(decoded: DecodedRequest) -> bool:
+def encode_now(response: InferResponse, decoded: DecodedRequest) -> EncodedResponse:
+    """Write a response."""
+    return encode_response(response, decoded.request.outputs, decoded.binary_output)
+
+
+def is_long(response: InferResponse, decoded: DecodedRequest) -> bool:
+    """Whether the JSON of a response is better written in a thread."""
+    elements = 0
+    for tensor in response.outputs:
+        elements += tensor.element_count
+        if tensor.datatype == "BYTES":
+            elements += _text_bytes(tensor) // _ELEMENT_BYTES
+    return elements > _OFF_LOOP_ELEMENTS and not all_binary(decoded)
+
+
+def _text_bytes(tensor: Tensor) -> int:
+    if tensor.has_raw:
+        return len(tensor.raw())
+    return sum(map(len, tensor.array().ravel().tolist()))
+
+
+def all_binary(decoded: DecodedRequest) -> bool:
+    """Whether every output was asked for behind the JSON."""
     requested = decoded.request.outputs
     if not requested:
         return decoded.binary_output

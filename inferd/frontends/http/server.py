@@ -14,8 +14,10 @@ from inferd.frontends.http import errors
 from inferd.frontends.http.application import Application
 from inferd.frontends.http.drain import Drain
 from inferd.frontends.http.fastlane.server import LaneServer
+from inferd.frontends.http.limits import Limits
 from inferd.listening.byte_ledger import ByteLedger
 from inferd.listening.listener import Listener, listen
+from inferd.listening.spinner import Spinner
 
 DEFAULT_MAX_INPUT_SIZE: Final = 64 << 20
 """The largest request body by default, in bytes (Triton's)."""
@@ -48,10 +50,12 @@ class HttpServer:
         address: The address to listen on; ``unix:///path`` is a Unix domain socket.
         port: The port to listen on; 0 picks a free one.
         max_input_size: The largest request body, in bytes.
+        limits: The other limits of a connection.
         reuse_port: Whether other processes may listen on the same port.
         tls: How to encrypt; ``None`` is plain text.
         fast_lane: Whether inference requests are answered beside aiohttp.
         ledger: Knows which large requests there is room for; ``None`` takes all.
+        spinner: Keeps the event loop awake after answers; ``None`` lets it sleep.
     """
 
     def __init__(
@@ -61,15 +65,19 @@ class HttpServer:
         address: str,
         port: int,
         max_input_size: int = DEFAULT_MAX_INPUT_SIZE,
+        limits: Limits | None = None,
         reuse_port: bool = False,
         tls: ssl.SSLContext | None = None,
         fast_lane: bool = True,
         ledger: ByteLedger | None = None,
+        spinner: Spinner | None = None,
     ) -> None:
         self._dataplane = dataplane
         self._max_input_size = max_input_size
+        self._limits = limits if limits is not None else Limits()
         self._fast_lane = fast_lane
         self._ledger = ledger
+        self._spinner = spinner
         self._application = Application(dataplane, max_input_size=max_input_size, ledger=ledger)
         self._address = address
         self._port = port
@@ -126,14 +134,15 @@ class HttpServer:
             "auto_decompress": False,
             "lingering_time": _LINGER_SECONDS,
         }
-        if not self._fast_lane:
-            return web.Server(self._handle, **options)
         return LaneServer(
             self._handle,
             self._dataplane,
             max_input_size=self._max_input_size,
+            limits=self._limits,
+            takes_inferences=self._fast_lane,
             drain=self._drain,
             ledger=self._ledger,
+            spinner=self._spinner,
             **options,
         )
 

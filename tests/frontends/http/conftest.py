@@ -27,6 +27,7 @@ from inferd.models.scheduler_report import SchedulerReport
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.signature import Signature, TensorSpec
 from inferd.protocol.tensors import Tensor
+from inferd.scheduling.pending import AnswerFuture, Pending
 from inferd.scheduling.replies import OneReply, Reply, ReplySource
 from inferd.scheduling.snapshot import SchedulerSnapshot
 
@@ -74,6 +75,8 @@ class FakeDataPlane:
         self.parameters = None
         self.spec = TensorSpec("IN", "FP32", 4, (-1,))
         self.source: FakeReplies | None = None
+        self.direct = True
+        self.answering: dict[Pending, asyncio.Task[None]] = {}
 
     def is_live(self) -> bool:
         return self.live
@@ -157,6 +160,30 @@ class FakeDataPlane:
         return InferResponse(
             request.model_name, "1", outputs, id=request.id, parameters=self.parameters
         )
+
+    def start(self, request: InferRequest, future: AnswerFuture):
+        """Start it without a task, unless this model's requests have to be awaited."""
+        if not self.direct or self.source is not None:
+            return None
+        self._check(request.model_name)
+        pending = Pending(request, None, 0, future)
+        self.answering[pending] = asyncio.ensure_future(self._answer(request, future))
+        return self, pending
+
+    async def _answer(self, request: InferRequest, future: AnswerFuture) -> None:
+        try:
+            answer = await self.infer(request)
+        except Exception as error:
+            future.set_exception(error)
+        else:
+            future.set_result(answer)
+
+    def take_back(self, pending: Pending) -> None:
+        pending.future.cancel()
+        self.answering[pending].cancel()
+
+    def end_turn(self) -> None:
+        """Execute nothing earlier than planned."""
 
     def stream(self, request: InferRequest) -> ReplySource:
         self._check(request.model_name)

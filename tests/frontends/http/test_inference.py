@@ -7,11 +7,13 @@ import time
 import numpy as np
 import pytest
 
-from inferd.errors import DeadlineExceeded, UnsupportedFeature
+from inferd.errors import DeadlineExceeded, MalformedDocument, UnsupportedFeature
 from inferd.frontends.http import inference
 from inferd.frontends.http.inference import Inference
 from inferd.frontends.http.routes import Route
-from inferd.protocol.infer_json import EncodedResponse
+from inferd.protocol.infer_json import DecodedRequest, EncodedResponse
+from inferd.protocol.messages import InferRequest, InferResponse
+from inferd.protocol.tensors import Tensor
 
 _ROUTE = Route("infer", "echo")
 _BODY = b'{"inputs":[{"name":"IN","datatype":"FP32","shape":[1],"data":[%s]}]}'
@@ -29,6 +31,60 @@ async def test_a_raw_body_is_the_only_input(dataplane):
     decoded = await Inference(dataplane, 1000).decode(np.float32(2).tobytes(), "0", _ROUTE)
     assert decoded.request.inputs["IN"].array().tolist() == [[2.0]]
     assert decoded.binary_output
+
+
+@pytest.mark.parametrize(
+    ("body", "header", "values"),
+    [
+        (_BODY % b"1.5", None, [1.5]),
+        (_BODY % b"NaN", None, [np.nan]),
+        (_BODY % b"[-Infinity]", None, [-np.inf]),
+        (_BODY % (b"1" + b"0" * 30), None, [np.float32(1e30)]),
+        (np.float32(2).tobytes(), "0", [[2.0]]),
+    ],
+)
+def test_short_bodies_are_read_at_once(dataplane, body, header, values):
+    """What is read without a thread is read in the same way."""
+    decoded = Inference(dataplane, 1000).decode_now(memoryview(body), header, _ROUTE)
+    np.testing.assert_equal(decoded.request.inputs["IN"].array().tolist(), values)
+
+
+def test_the_same_header_is_read_once(dataplane):
+    """Other tensors behind the same JSON are other requests."""
+    shared = Inference(dataplane, 1000)
+    head = (
+        b'{"inputs":[{"name":"IN","datatype":"FP32","shape":[1],'
+        b'"parameters":{"binary_data_size":4}}]}'
+    )
+    for value in (1.0, 2.0, 3.0):
+        body = memoryview(head + np.float32(value).tobytes())
+        decoded = shared.decode_now(body, str(len(head)), _ROUTE)
+        assert decoded.request.inputs["IN"].array().tolist() == [value]
+
+
+def test_short_bodies_are_checked(dataplane):
+    """An error is the same whether a body is read at once or not."""
+    with pytest.raises(MalformedDocument):
+        Inference(dataplane, 1000).decode_now(memoryview(_BODY % b"true"), None, _ROUTE)
+    with pytest.raises(MalformedDocument, match="Number too big"):
+        Inference(dataplane, 1000).decode_now(memoryview(_BODY % b"1e999"), None, _ROUTE)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "long"),
+    [
+        (Tensor("OUT", "INT8", [1 << 16], raw=bytes(1 << 16)), False),
+        (Tensor("OUT", "INT8", [(1 << 16) + 1], raw=bytes((1 << 16) + 1)), True),
+        (Tensor("OUT", "BYTES", [1], array=np.array([b"x" * (1 << 19)], object)), True),
+        (Tensor("OUT", "BYTES", [1], array=np.array([b"x" * ((1 << 19) - 8)], object)), False),
+        (Tensor("OUT", "BYTES", [1], raw=bytes(1 << 19)), True),
+    ],
+)
+def test_answers_that_take_long_are_known(tensor, long):
+    """Much JSON is many numbers or long strings; tensors behind it do not count."""
+    response = InferResponse("echo", "1", [tensor])
+    assert inference.is_long(response, DecodedRequest(InferRequest("echo", {}), False)) is long
+    assert not inference.is_long(response, DecodedRequest(InferRequest("echo", {}), True))
 
 
 async def test_a_deadline_in_the_past(dataplane):

@@ -7,12 +7,15 @@ transport that it may treat as the only user of.
 
 import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 if TYPE_CHECKING:
     from inferd.frontends.http.fastlane.connection import Connection
+
+
+_INTERIM: Final = b"HTTP/1.1 100 "
 
 
 class ApplicationHandler(web.RequestHandler):
@@ -39,11 +42,8 @@ class ApplicationHandler(web.RequestHandler):
         self._connection = connection
 
     def _process_keepalive(self) -> None:
-        """Close an idle connection, but not when only this side of it is idle."""
-        if self._connection.is_passed_on:
-            super()._process_keepalive()
-        else:
-            self._keepalive_handle = None
+        """Leave an idle connection alone; whether it is one, only the whole of it knows."""
+        self._keepalive_handle = None
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -77,7 +77,7 @@ class SharedTransport(asyncio.Transport):
 
     def close(self) -> None:
         """Close the connection once everything is written."""
-        self._connection.close()
+        self._connection.application_closed()
 
     def abort(self) -> None:
         """Close the connection at once."""
@@ -85,10 +85,13 @@ class SharedTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Write bytes."""
+        if data[: len(_INTERIM)] != _INTERIM:
+            self._connection.application_wrote = True
         self._transport.write(data)
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
         """Write pieces."""
+        self._connection.application_wrote = True
         self._transport.writelines(list_of_data)
 
     def pause_reading(self) -> None:

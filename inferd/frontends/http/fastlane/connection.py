@@ -8,23 +8,25 @@ idle, and what follows waits for it.
 
 import asyncio
 import socket
-from collections import deque
+from collections.abc import Sequence
 from typing import Final, cast
 
 from inferd.frontends.http.fastlane import replies
 from inferd.frontends.http.fastlane.application import ApplicationHandler, SharedTransport
-from inferd.frontends.http.fastlane.framing import Event, Framer, Inference, Passage, Refusal
+from inferd.frontends.http.fastlane.framing import (
+    Event,
+    Expectation,
+    Framer,
+    Inference,
+    Passage,
+    Refusal,
+)
 from inferd.frontends.http.fastlane.lane import Lane
-from inferd.frontends.http.fastlane.replies import Reply
-from inferd.listening.byte_ledger import LARGE_BYTES, Claim
+from inferd.frontends.http.fastlane.pipeline import Pipeline
+from inferd.frontends.http.fastlane.watch import BUSY, Sight, Watch
+from inferd.listening.byte_ledger import Claim
 from inferd.listening.writing import write_all
 from inferd.protocol.tensors import Buffer
-
-MAX_PIPELINED: Final = 32
-"""The most requests of one connection in the lane at a time."""
-
-_PIPELINED_BYTES: Final = 1 << 20
-"""No further request is begun while those in the lane have bodies of so many bytes."""
 
 _BUFFER_BYTES: Final = 1 << 16
 """Reading pauses when so many bytes wait for earlier requests to be answered."""
@@ -36,17 +38,7 @@ _LINGER_SECONDS: Final = 2.0
 """How long a refused client may go on sending, so that the answer gets through."""
 
 
-class _Slot:
-    """A request's place in the order of the answers."""
-
-    __slots__ = ("closes", "is_barrier", "reply", "size", "task")
-
-    def __init__(self, size: int, *, closes: bool, is_barrier: bool) -> None:
-        self.size = size
-        self.closes = closes
-        self.is_barrier = is_barrier
-        self.reply: Reply | None = None
-        self.task: asyncio.Task[None] | None = None
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Connection(asyncio.Protocol):
@@ -63,48 +55,42 @@ class Connection(asyncio.Protocol):
         "_application_holds",
         "_claim",
         "_ended",
-        "_flushing",
         "_framer",
         "_held",
         "_lane",
         "_linger",
         "_loop",
+        "_pipeline",
         "_reading",
-        "_size",
-        "_slots",
+        "_received",
+        "_spinner",
+        "_stalled",
         "_transport",
+        "_watch",
         "_writable",
-        "heard",
+        "application_wrote",
     )
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self._loop = asyncio.get_running_loop()
         self._claim = Claim(lane.ledger) if lane.ledger is not None else None
-        self._framer = Framer(lane.max_input_size, self._claim)
+        self._framer = Framer(lane.max_body, lane.limits, self._claim)
         self._transport: asyncio.Transport | None = None
         self._application: ApplicationHandler | None = None
         self._application_busy = False
         self._application_holds = False
-        self._slots: deque[_Slot] = deque()
-        self._size = 0
+        self._pipeline = Pipeline(lane, self, self._claim)
         self._held: Event | None = None
         self._ended = False
-        self._flushing = False
         self._reading = True
+        self._stalled = False
         self._writable = True
         self._linger: asyncio.TimerHandle | None = None
-        self.heard = True
-
-    @property
-    def is_passed_on(self) -> bool:
-        """Whether everything from now on is the application's."""
-        return self._framer.passing_forever
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no request is being answered, as far as the lane can tell."""
-        return not (self._slots or self._application_busy or self.is_passed_on)
+        self._spinner = lane.spinner
+        self._received = 0
+        self._watch = Watch(lane.limits)
+        self.application_wrote = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -128,11 +114,8 @@ class Connection(asyncio.Protocol):
             self._application.connection_lost(exc)
 
     def cancel(self) -> list[asyncio.Task[None]]:
-        """Cancel the requests in the lane, and return them."""
-        tasks = [slot.task for slot in self._slots if slot.task is not None]
-        for task in tasks:
-            task.cancel()
-        return tasks
+        """Give the requests in the lane up, and return the tasks that end with that."""
+        return self._pipeline.cancel()
 
     def close(self) -> None:
         """Close once everything that was answered is written."""
@@ -140,13 +123,43 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def look(self, now_ns: int) -> None:
+        """End the connection if the client took too long; called now and then."""
+        if self._transport is None:
+            return
+        sight = self._sight(self._transport)
+        if not self._watch.is_over(sight, now_ns):
+            return
+        if sight.stage == "sending":
+            self._transport.abort()
+        elif sight.stage == "idle":
+            self.close()
+        else:
+            text = f"Timeout while waiting for the rest of the request's {sight.stage}"
+            self._end_with(replies.message(408, text))
+
+    def _sight(self, transport: asyncio.Transport) -> Sight:
+        unsent = transport.get_write_buffer_size()
+        if unsent:
+            return Sight("sending", unsent)
+        if self._ended or self._pipeline.slots or self._held is not None or not self._reading:
+            return BUSY
+        framer = self._framer
+        if framer.in_body:
+            return Sight("body", self._received)
+        if self._application_busy:
+            return BUSY
+        return Sight("head" if framer.buffered else "idle", framer.heads)
+
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""
-        self.heard = True
+        self._spinner.heard()
+        self._received += len(data)
         if self._ended and not self._framer.passing:
             return
         self._framer.receive(data)
         self._advance()
+        self._pipeline.end_turn()
 
     def pause_writing(self) -> None:
         """Begin no further request until the client has read its answers."""
@@ -164,7 +177,7 @@ class Connection(asyncio.Protocol):
     def hold_reading(self, holds: bool) -> None:
         """Pause or resume the reading on behalf of the application."""
         self._application_holds = holds
-        self._pace(is_stalled=False)
+        self._pace()
 
     def application_answered(self, *, keep_alive: bool) -> None:
         """Go on after the application's answer; without keep-alive it closes by itself."""
@@ -174,10 +187,15 @@ class Connection(asyncio.Protocol):
         self._application_busy = False
         self._advance()
 
+    def application_closed(self) -> None:
+        """Close on behalf of the application, unless that has no say any more."""
+        if self._application is not None:
+            self.close()
+
     def _advance(self) -> None:
         """Act on what was received, as far as that is possible now."""
         is_stalled = False
-        while True:
+        while self._transport is not None:
             if not self._may_act():
                 is_stalled = True
                 break
@@ -185,29 +203,25 @@ class Connection(asyncio.Protocol):
             self._held = None
             if event is None:
                 break
-            if not self._act(event):
+            if not (self._infer(event) if type(event) is Inference else self._act(event)):
                 self._held = event
                 is_stalled = True
                 break
-        self._pace(is_stalled)
+            if self._framer.is_drained:
+                break
+        self._stalled = is_stalled
+        if is_stalled or not self._reading:
+            self._pace()
 
     def _may_act(self) -> bool:
-        if self._framer.passing and self._held is None:
-            return True
-        if self._ended or self._application_busy or not self._writable:
-            return False
-        if not self._slots:
-            return True
-        return (
-            not self._slots[-1].is_barrier
-            and len(self._slots) < MAX_PIPELINED
-            and self._size < _PIPELINED_BYTES
-        )
+        if self._writable and not self._ended and not self._application_busy:
+            return self._pipeline.takes_more
+        return self._framer.passing and self._held is None
 
-    def _pace(self, is_stalled: bool) -> None:
+    def _pace(self) -> None:
         """Pause or resume the reading."""
         reads = not self._application_holds and not (
-            is_stalled and self._framer.buffered >= _BUFFER_BYTES
+            self._stalled and self._framer.buffered >= _BUFFER_BYTES
         )
         if reads == self._reading or self._transport is None:
             return
@@ -218,64 +232,38 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _act(self, event: Event) -> bool:
-        """Act on what comes next; return whether it was its turn."""
-        if isinstance(event, Inference):
-            return self._infer(event)
-        if self._slots:
+        """Act on what comes next, other than an inference; return whether it was its turn."""
+        if self._pipeline.slots:
             return False
         if isinstance(event, Passage):
             self._pass(event)
-        else:
-            self._refuse(event)
+        elif isinstance(event, Expectation):
+            self._write((_CONTINUE,))
+        elif isinstance(event, Refusal):
+            self._end_with(replies.message(event.status, event.message))
         return True
 
     def _infer(self, event: Inference) -> bool:
-        head, body = event
-        if self._slots and not head.is_prompt:
+        if not event.is_prompt and self._pipeline.slots:
             return False
-        slot = _Slot(len(body), closes=not head.keep_alive, is_barrier=not head.is_prompt)
-        self._slots.append(slot)
-        self._size += slot.size
-        self._ended = slot.closes
-        slot.task = self._loop.create_task(self._serve(slot, event))
+        self._ended = not event.head.keep_alive
+        self._pipeline.begin(event)
         return True
 
-    async def _serve(self, slot: _Slot, event: Inference) -> None:
-        slot.reply = await self._lane.reply(event)
-        slot.task = None
-        if self._lane.drain.begun:
-            slot.closes = True
-            self._flush()
-        elif len(self._slots) == 1:
-            self._flush()
-        elif self._slots and self._slots[0].reply is not None and not self._flushing:
-            # Others may be ready in this turn, and one write does for all.
-            self._flushing = True
-            self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        """Write the answers whose turn it is."""
-        self._flushing = False
+    def send(self, pieces: Sequence[Buffer], *, closes: bool) -> None:
+        """Write answers, and close behind them if told so; does nothing once it is closed."""
         if self._transport is None:
             return
-        pieces: list[Buffer] = []
-        slots = self._slots
-        closes = False
-        while slots and (reply := slots[0].reply) is not None:
-            slot = slots.popleft()
-            self._size -= slot.size
-            if slot.size > LARGE_BYTES and self._claim is not None:
-                self._claim.shrink(slot.size)
-            closes = slot.closes and not slots
-            pieces += replies.pieces(reply, self._lane.tails.get(closes=closes))
         self._write(pieces)
         if closes:
             self.close()
-        else:
-            self._advance()
+        elif self._stalled:
+            # Not at once: who settles a batch must not be made to start the next one.
+            self._loop.call_soon(self._advance)
 
-    def _write(self, pieces: list[Buffer]) -> None:
+    def _write(self, pieces: Sequence[Buffer]) -> None:
         assert self._transport is not None
+        self._spinner.answered()
         if len(pieces) == 1:
             self._transport.write(pieces[0])
         elif sum(map(len, pieces)) <= _JOIN_BYTES:
@@ -291,13 +279,19 @@ class Connection(asyncio.Protocol):
             application.connection_made(SharedTransport(self._transport, self))
         if event.begins:
             self._application_busy = True
+            self.application_wrote = False
         application.data_received(bytes(event.data))
 
-    def _refuse(self, event: Refusal) -> None:
+    def _end_with(self, reply: replies.Reply) -> None:
+        """Say why nothing more is read, and close."""
         assert self._transport is not None
         self._ended = True
-        reply = replies.message(400, event.message)
-        self._write(replies.pieces(reply, self._lane.tails.get(closes=True)))
+        self._framer.stop()
+        application, self._application = self._application, None
+        if application is not None:
+            application.connection_lost(None)
+        if not (self._application_busy and self.application_wrote):
+            self._write(replies.pieces(reply, self._lane.tails.get(closes=True)))
         if self._transport.can_write_eof():
             self._transport.write_eof()
             self._linger = self._loop.call_later(_LINGER_SECONDS, self.close)

@@ -4,7 +4,7 @@ Answers of the fast lane as bytes, the same as aiohttp writes them.
 A test compares the two, header by header.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 from time import time
@@ -13,8 +13,10 @@ from typing import Final, NamedTuple
 from aiohttp.http import SERVER_SOFTWARE
 
 from inferd.errors import InferdError
-from inferd.frontends.http import compression, errors
+from inferd.frontends.http import errors
 from inferd.frontends.http.inference import JOIN_BYTES, Answer
+from inferd.protocol import binary_extension
+from inferd.protocol.infer_json import EncodedResponse
 from inferd.protocol.tensors import Buffer
 
 _OK: Final = 200
@@ -26,33 +28,39 @@ class Reply(NamedTuple):
     An answer that is ready to be sent.
 
     Attributes:
-        status: The HTTP status.
-        answer: Headers and body.
+        head: Its first lines, up to the value of the Content-Length.
+        body: Its body, in pieces.
     """
 
-    status: int
-    answer: Answer
+    head: bytes
+    body: Sequence[Buffer]
+
+
+def encoded(response: EncodedResponse) -> Reply:
+    """Return the answer to a request that succeeded, not compressed."""
+    document, blobs = response
+    if blobs:
+        return Reply(_BINARY_HEAD % len(document), (document, *blobs))
+    return Reply(_JSON_HEAD, (document,))
 
 
 def good(answer: Answer) -> Reply:
     """Return the answer to a request that succeeded."""
-    return Reply(_OK, answer)
+    headers, body = answer
+    return Reply(_head(_OK, headers), body)
 
 
 def failed(error: InferdError) -> Reply:
     """Return the answer to a request that failed."""
-    reply = message(errors.status_of(error), error.message)
-    if isinstance(error, compression.UnsupportedEncoding):
-        reply.answer.headers["Accept-Encoding"] = compression.ACCEPTED
-    return reply
+    return message(errors.status_of(error), error.message)
 
 
 def message(status: int, text: str) -> Reply:
     """Return the answer ``{"error": text}``."""
-    return Reply(status, Answer({"Content-Type": "application/json"}, (errors.body(text),)))
+    return Reply(_head(status, {"Content-Type": "application/json"}), (errors.body(text),))
 
 
-def pieces(reply: Reply, tail: bytes) -> list[Buffer]:
+def pieces(reply: Reply, tail: bytes) -> Sequence[Buffer]:
     """
     Return an answer as what is written, one piece unless it is long.
 
@@ -60,17 +68,23 @@ def pieces(reply: Reply, tail: bytes) -> list[Buffer]:
         reply: The answer.
         tail: The headers that do not depend on it, with the empty line.
     """
-    status, (headers, body) = reply
+    head, body = reply
     size = sum(map(len, body))
-    head = _head(status, headers, size) + tail
+    head = b"%b%d\r\n%b" % (head, size, tail)
     if size <= JOIN_BYTES:
-        return [b"".join((head, *body))]
-    return [head, *body]
+        return (b"".join((head, *body)),)
+    return (head, *body)
 
 
-def _head(status: int, headers: Mapping[str, str], size: int) -> bytes:
+def _head(status: int, headers: Mapping[str, str]) -> bytes:
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    return f"HTTP/1.1 {status} {_PHRASES[status]}\r\n{lines}Content-Length: {size}\r\n".encode()
+    return f"HTTP/1.1 {status} {_PHRASES[status]}\r\n{lines}Content-Length: ".encode()
+
+
+_JSON_HEAD: Final = _head(_OK, {"Content-Type": "application/json"})
+_BINARY_HEAD: Final = _head(
+    _OK, {"Content-Type": "application/octet-stream", binary_extension.HEADER: "%d"}
+)
 
 
 class Tails:

@@ -3,7 +3,8 @@ aiohttp's server with the fast lane in front: what a listening socket makes conn
 """
 
 import asyncio
-from typing import Any, Final, cast
+import time
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -12,10 +13,10 @@ from inferd.frontends.http.drain import Drain
 from inferd.frontends.http.fastlane.application import ApplicationHandler
 from inferd.frontends.http.fastlane.connection import Connection
 from inferd.frontends.http.fastlane.lane import Lane
+from inferd.frontends.http.fastlane.watch import interval_seconds
+from inferd.frontends.http.limits import Limits
 from inferd.listening.byte_ledger import ByteLedger
-
-_IDLE_SECONDS: Final = 1815.0
-"""Half of what aiohttp leaves a silent connection."""
+from inferd.listening.spinner import Spinner
 
 
 class LaneServer(web.Server):
@@ -26,9 +27,11 @@ class LaneServer(web.Server):
         handler: The application, for every other request.
         dataplane: What answers inference requests.
         max_input_size: The largest body, in bytes.
+        limits: The other limits of a connection.
+        takes_inferences: Whether there is a fast lane at all.
         drain: Says when the server ends.
         ledger: Knows which large requests there is room for; ``None`` takes all.
-        idle_seconds: Connections silent for between one and two such times are closed.
+        spinner: Keeps the event loop awake after answers; ``None`` lets it sleep.
         options: Those of aiohttp's server.
     """
 
@@ -38,21 +41,30 @@ class LaneServer(web.Server):
         dataplane: DataPlane,
         *,
         max_input_size: int,
+        limits: Limits,
+        takes_inferences: bool = True,
         drain: Drain,
         ledger: ByteLedger | None = None,
-        idle_seconds: float = _IDLE_SECONDS,
+        spinner: Spinner | None = None,
         **options: Any,
     ) -> None:
+        # aiohttp's own limits are for parts of a head, and a head is bounded already.
+        longest = limits.head_bytes
+        options.update(max_line_size=longest, max_field_size=longest, max_headers=longest)
         super().__init__(handler, **options)
         self._lane = Lane(
             dataplane,
             max_input_size=max_input_size,
+            limits=limits,
+            takes_inferences=takes_inferences,
             drain=drain,
             handler=self._attach,
+            spinner=spinner or Spinner(0),
             ledger=ledger,
         )
-        self._idle_seconds = idle_seconds
-        self._sweeping = self._loop.call_later(idle_seconds, self._sweep)
+        self._interval = interval_seconds(limits)
+        self._looking: asyncio.TimerHandle | None = None
+        self._look_later()
 
     def __call__(self) -> web.RequestHandler:
         """Return the protocol of a new connection."""
@@ -64,7 +76,8 @@ class LaneServer(web.Server):
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Cancel the requests in the lane, end the others as aiohttp does, and close."""
-        self._sweeping.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
         tasks = [task for each in self._lane.connections for task in each.cancel()]
         if tasks:
             await asyncio.wait(tasks, timeout=timeout)
@@ -72,10 +85,13 @@ class LaneServer(web.Server):
         for connection in tuple(self._lane.connections):
             connection.close()
 
-    def _sweep(self) -> None:
-        """Close connections that nothing was heard of since the last time."""
+    def _look_later(self) -> None:
+        if self._interval is not None:
+            self._looking = self._loop.call_later(self._interval, self._look)
+
+    def _look(self) -> None:
+        """Look at every connection; one timer does for all."""
+        now_ns = time.monotonic_ns()
         for connection in tuple(self._lane.connections):
-            if connection.is_idle and not connection.heard:
-                connection.close()
-            connection.heard = False
-        self._sweeping = self._loop.call_later(self._idle_seconds, self._sweep)
+            connection.look(now_ns)
+        self._look_later()

@@ -7,6 +7,8 @@ import struct
 import pytest
 import uvloop
 
+from inferd.frontends.http import compression
+
 
 def pytest_asyncio_loop_factories():
     """Run the tests under asyncio's loop and under uvloop, whose transports differ."""
@@ -22,6 +24,23 @@ class Build:
         length = b"Content-Length: %d" % len(body)
         return b"\r\n".join((b"POST " + path + b" HTTP/1.1", b"Host: x", *lines, length, b"", body))
 
+    @classmethod
+    def chunked(cls, request, size=7):
+        """Return a request with its body in chunks of that size."""
+        head, end, body = request.partition(b"\r\n\r\n")
+        head = head.replace(b"Content-Length: %d" % len(body), b"Transfer-Encoding: chunked")
+        pieces = [body[at : at + size] for at in range(0, len(body), size)]
+        chunks = [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces]
+        return b"".join((head, end, *chunks, b"0\r\n\r\n"))
+
+    @classmethod
+    def compressed(cls, request, encoding="gzip"):
+        """Return a request with its body compressed."""
+        head, end, body = request.partition(b"\r\n\r\n")
+        packed = compression.compress([body], encoding)
+        line = b"Content-Length: %d\r\nContent-Encoding: %s" % (len(packed), encoding.encode())
+        return head.replace(b"Content-Length: %d" % len(body), line) + end + packed
+
     @staticmethod
     def get(path=b"/v2/health/live", *lines):
         """Return a request that the application answers."""
@@ -34,11 +53,11 @@ class Build:
         return cls.post(json.dumps({"inputs": [entry]}).encode(), *lines)
 
     @classmethod
-    def infer_binary(cls, value, *lines, size=1):
-        """Return the same with the values behind the JSON, and so in the answer."""
+    def infer_binary(cls, value, *lines, size=1, binary_output=True):
+        """Return the same with the values behind the JSON, and so in the answer or not."""
         sizes = {"binary_data_size": 4 * size}
         entry = {"name": "IN", "datatype": "FP32", "shape": [size], "parameters": sizes}
-        document = {"inputs": [entry], "parameters": {"binary_data_output": True}}
+        document = {"inputs": [entry], "parameters": {"binary_data_output": binary_output}}
         head = json.dumps(document).encode()
         line = b"Inference-Header-Content-Length: %d" % len(head)
         return cls.post(head + struct.pack("<f", value) * size, line, *lines)

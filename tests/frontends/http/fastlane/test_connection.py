@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inferd.frontends.http.fastlane.connection import MAX_PIPELINED
+from inferd.frontends.http.fastlane.pipeline import MAX_PIPELINED
 from inferd.frontends.http.server import HttpServer
 
 
@@ -67,6 +67,21 @@ async def test_pipelined_requests_run_side_by_side(connect, build, dataplane, va
         dataplane.gate.set()
         answers = [value_of(await connection.response()) for _ in range(MAX_PIPELINED + 3)]
     assert answers == list(range(MAX_PIPELINED + 3))
+
+
+async def test_pipelined_requests_hold_only_so_much(connect, build, dataplane):
+    """No further request is begun while those that run have large tensors."""
+    dataplane.gate = asyncio.Event()
+    async with connect() as connection:
+        connection.send(build.infer_binary(1.5, size=150_000) * 3)
+        await dataplane.started.wait()
+        while len(dataplane.requests) < 2:  # noqa: ASYNC110 - nothing tells of the second
+            await asyncio.sleep(0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert len(dataplane.requests) == 2
+        dataplane.gate.set()
+        assert [(await connection.response())[0] for _ in range(3)] == [200] * 3
 
 
 async def test_the_application_waits_for_the_lane(connect, build, dataplane):
@@ -163,15 +178,58 @@ async def test_broken_chunks_end_the_connection(connect, build, size):
         assert await connection.reader.read() == b""
 
 
-async def test_a_chunked_request_keeps_the_connection(connect, build, value_of):
-    """Behind a chunked body the application answers, and so it does what follows."""
-    head, _, body = build.infer(1.0).partition(b"\r\n\r\n")
-    head = head.replace(b"Content-Length: %d" % len(body), b"Transfer-Encoding: chunked")
-    chunked = b"%s\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (head, len(body), body)
+async def test_every_kind_of_body_keeps_its_place(connect, build, value_of):
+    """However a body comes, the connection goes on behind it, and answers stay in order."""
+    requests = [
+        build.infer(0.0),
+        build.chunked(build.infer(1.0)),
+        build.infer(2.0),
+        build.compressed(build.infer(3.0)),
+        build.chunked(build.compressed(build.infer(4.0, size=1000), "deflate")),
+        build.infer(5.0, b"Expect: 100-continue"),
+        build.chunked(build.infer(6.0, size=1000)),
+        build.infer(7.0),
+    ]
     async with connect() as connection:
-        connection.send(build.infer(0.0) + chunked + build.infer(2.0) + build.get(b"/none"))
-        assert [value_of(await connection.response()) for _ in range(3)] == [0.0, 1.0, 2.0]
+        connection.send(b"".join(requests) + build.get(b"/none"))
+        answers = [value_of(await connection.response()) for _ in requests]
+        assert answers == list(range(len(requests)))
         assert (await connection.response())[0] == 404
+
+
+async def test_the_application_reads_chunks_too(connect, build, dataplane):
+    """Requests that are not the lane's may come in chunks, and the connection goes on."""
+    index = build.chunked(build.post(b'{"ready": true}', path=b"/v2/repository/index"), 4)
+    async with connect() as connection:
+        connection.send(index + build.infer(1.0) + index)
+        assert [(await connection.response())[0] for _ in range(3)] == [200] * 3
+    assert dataplane.calls == [("index", True), ("index", True)]
+
+
+async def test_some_requests_have_to_be_awaited(connect, build, dataplane, value_of):
+    """A model may need more than a place in a queue; its answers keep their order, too."""
+    dataplane.gate = asyncio.Event()
+    async with connect() as connection:
+        connection.send(build.infer(1.0))
+        await dataplane.started.wait()
+        dataplane.direct = False
+        connection.send(build.infer(2.0) + build.infer(3.0))
+        dataplane.gate.set()
+        assert [value_of(await connection.response()) for _ in range(3)] == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("direct", [True, False])
+async def test_errors_keep_their_place(connect, build, dataplane, direct):
+    """What goes wrong with one request is told in its turn, and the others are answered."""
+    dataplane.direct = direct
+    async with connect() as connection:
+        connection.send(
+            build.infer(1.0)
+            + build.post(b"{")
+            + build.post(b"{", path=b"/v2/models/none/infer")
+            + build.infer(2.0)
+        )
+        assert [(await connection.response())[0] for _ in range(4)] == [200, 500, 404, 200]
 
 
 async def test_the_rest_of_a_refused_body_is_dropped(connect, build):
@@ -185,16 +243,32 @@ async def test_the_rest_of_a_refused_body_is_dropped(connect, build):
         assert headers["connection"] == "close"
 
 
-async def test_the_client_is_told_to_go_on(connect, build, value_of):
-    """Expect: 100-continue is answered before the body, by the application."""
-    head, end, body = build.infer(1.0, b"Expect: 100-continue").partition(b"\r\n\r\n")
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("accept", [b"*/*", b"text/event-stream"])
+async def test_the_client_is_told_to_go_on(connect, build, value_of, chunked, accept):
+    """Expect: 100-continue is answered before the body, and after the answers before it."""
+    request = build.infer(1.0, b"Expect: 100-continue", b"Accept: " + accept)
+    if chunked:
+        request = build.chunked(request)
+    head, end, body = request.partition(b"\r\n\r\n")
     async with connect() as connection:
-        connection.send(head + end)
+        connection.send(build.infer(0.0) + head + end)
+        assert value_of(await connection.response()) == 0.0
         async with asyncio.timeout(10):
             assert await connection.reader.readuntil(end) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        connection.send(body + build.infer(2.0))
-        assert value_of(await connection.response()) == 1.0
-        assert value_of(await connection.response()) == 2.0
+        if accept == b"*/*":
+            connection.send(body + build.infer(2.0))
+            assert value_of(await connection.response()) == 1.0
+            assert value_of(await connection.response()) == 2.0
+
+
+async def test_a_client_with_too_much_is_not_told_to_go_on(connect, build):
+    """A body that will not be read is refused without being asked for."""
+    head, end, _ = build.post(bytes(2 << 20), b"Expect: 100-continue").partition(b"\r\n\r\n")
+    async with connect() as connection:
+        connection.send(head + end)
+        status, headers, _ = await connection.response()
+        assert (status, headers["connection"]) == (400, "close")
 
 
 async def test_large_tensors_go_both_ways(connect, build):

@@ -10,9 +10,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from inferd.frontends.http.fastlane.framing import MAX_HEAD, Framer, Inference, Passage, Refusal
+from inferd.frontends.http.fastlane.framing import (
+    Expectation,
+    Framer,
+    Inference,
+    Passage,
+    Refusal,
+)
+from inferd.frontends.http.limits import Limits
 
 MAX_BODY = 1000
+LIMITS = Limits()
 INFER = b"POST /v2/models/m/infer HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 VALID = (
@@ -48,7 +56,7 @@ def streams(draw):
 
 def told(data, cuts):
     """Feed the data, cut at these places; return what the framer says, as plain values."""
-    framer = Framer(MAX_BODY)
+    framer = Framer(MAX_BODY, LIMITS)
     said = []
     places = sorted({cut for cut in cuts if 0 < cut < len(data)})
     for start, end in zip([0, *places], [*places, len(data)], strict=True):
@@ -56,7 +64,7 @@ def told(data, cuts):
         for event in iter(framer.next_event, None):
             said.append(event)
             assert len(said) <= 2 * len(data) + 2
-        assert framer.buffered <= MAX_HEAD
+        assert framer.buffered <= LIMITS.head_bytes
     return list(plain(said))
 
 
@@ -64,6 +72,9 @@ def plain(events):
     """Yield events as plain values, the pieces of each passage joined."""
     passage = None
     for event in events:
+        if isinstance(event, Expectation):
+            # Whoever has sent the body already is not told to.
+            continue
         if isinstance(event, Passage) and not event.begins:
             passage += bytes(event.data)
             continue
@@ -102,7 +113,7 @@ def test_noise_is_cut_the_same(data, cuts):
 @pytest.mark.parametrize("data", VALID, ids=range(len(VALID)))
 def test_a_framer_keeps_nothing_of_what_it_handed_out(data):
     """Thousands of requests later it is as large as before."""
-    framer = Framer(MAX_BODY)
+    framer = Framer(MAX_BODY, LIMITS)
 
     def feed(count):
         for _ in range(count):

@@ -34,12 +34,50 @@ async def _exchange(dataplane, request, *, fast_lane):
 
 @pytest.mark.parametrize(
     "name",
-    ["json", "binary", "large", "gzip", "close", "deadline", "broken", "invalid", "unknown"],
+    [
+        "json",
+        "binary",
+        "large",
+        "gzip",
+        "close",
+        "deadline",
+        "broken",
+        "invalid",
+        "unknown",
+        "nested",
+        "id",
+        "outputs",
+        "infinite",
+        "big integer",
+        "not utf-8",
+        "chunked",
+        "chunked binary",
+        "empty chunked",
+        "compressed",
+        "deflated",
+        "compressed and chunked",
+        "compressed and large",
+        "compressed both ways",
+        "cut short",
+        "expands to too much",
+        "other encoding",
+        "too large",
+        "much JSON",
+        "much JSON for little",
+    ],
 )
 async def test_both_ways_answer_the_same_bytes(dataplane, build, name):
     """Status, headers, their order and the body are the same with and without the lane."""
-    body = b'{"inputs":[{"name":"IN","datatype":"FP32","shape":[2],"data":[1,2]}]}'
-    request = {
+    with_lane = await _exchange(dataplane, _request(build, name), fast_lane=True)
+    assert with_lane == await _exchange(dataplane, _request(build, name), fast_lane=False)
+
+
+_BODY = b'{"inputs":[{"name":"IN","datatype":"FP32","shape":[2],"data":[1,2]}]}'
+
+
+def _request(build, name):
+    large = build.infer(1.5, size=30_000)
+    return {
         "json": build.infer(1.5),
         "binary": build.infer_binary(1.5),
         "large": build.infer_binary(1.5, size=100_000),
@@ -47,11 +85,31 @@ async def test_both_ways_answer_the_same_bytes(dataplane, build, name):
         "close": build.infer(1.5, b"Connection: close"),
         "deadline": build.infer(1.5, b"inferd-timeout-ms: 60000"),
         "broken": build.post(b"{"),
-        "invalid": build.post(body.replace(b"1,2", b"1")),
+        "invalid": build.post(_BODY.replace(b"1,2", b"1")),
         "unknown": build.post(b"{", path=b"/v2/models/none/infer"),
+        "nested": build.post(_BODY.replace(b"1,2", b"[1],[2]")),
+        "id": build.post(_BODY.replace(b"{", b'{"id":"7",', 1)),
+        "outputs": build.post(_BODY.replace(b"{", b'{"outputs":[{"name":"IN"}],', 1)),
+        "infinite": build.post(_BODY.replace(b"1,2", b"NaN,-Infinity")),
+        "big integer": build.post(
+            _BODY.replace(b"1,2", b"1" + b"0" * 30 + b",18446744073709551616")
+        ),
+        "not utf-8": build.post(_BODY.replace(b"{", b'{"id":"\xff",', 1)),
+        "chunked": build.chunked(build.infer(1.5)),
+        "chunked binary": build.chunked(build.infer_binary(1.5, size=1000), 100),
+        "empty chunked": build.chunked(build.post(b"")),
+        "compressed": build.compressed(build.infer(1.5)),
+        "deflated": build.compressed(build.infer(1.5), "deflate"),
+        "compressed and chunked": build.chunked(build.compressed(build.infer(1.5))),
+        "compressed and large": build.compressed(large),
+        "compressed both ways": build.compressed(build.infer(1.5, b"Accept-Encoding: deflate")),
+        "cut short": build.post(b"\x1f\x8b", b"Content-Encoding: gzip"),
+        "expands to too much": build.compressed(build.post(bytes(2 << 20))),
+        "other encoding": build.post(_BODY, b"Content-Encoding: br"),
+        "too large": build.chunked(build.post(bytes((1 << 20) + 1)), (1 << 20) + 1),
+        "much JSON for little": build.infer_binary(1.5, size=100_000, binary_output=False),
+        "much JSON": build.infer(1.5, size=100_000),
     }[name]
-    with_lane = await _exchange(dataplane, request, fast_lane=True)
-    assert with_lane == await _exchange(dataplane, request, fast_lane=False)
 
 
 async def test_an_unforeseen_error_is_logged(connect, build, dataplane, caplog):
