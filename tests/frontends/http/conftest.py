@@ -76,6 +76,7 @@ class FakeDataPlane:
         self.spec = TensorSpec("IN", "FP32", 4, (-1,))
         self.source: FakeReplies | None = None
         self.direct = True
+        self.turns_ended = 0
         self.answering: dict[Pending, asyncio.Task[None]] = {}
 
     def is_live(self) -> bool:
@@ -183,7 +184,7 @@ class FakeDataPlane:
         self.answering[pending].cancel()
 
     def end_turn(self) -> None:
-        """Execute nothing earlier than planned."""
+        self.turns_ended += 1
 
     def stream(self, request: InferRequest) -> ReplySource:
         self._check(request.model_name)

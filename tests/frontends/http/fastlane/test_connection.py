@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inferd.frontends.http.fastlane.pipeline import MAX_PIPELINED
 from inferd.frontends.http.server import HttpServer
 
 
@@ -53,35 +52,6 @@ async def test_a_cut_at_any_byte_changes_nothing(connect, build, value_of):
             assert value_of(await connection.response()) == 1.0
             assert (await connection.response())[0] == 200
             assert value_of(await connection.response()) == 2.0
-
-
-async def test_pipelined_requests_run_side_by_side(connect, build, dataplane, value_of):
-    """Requests sent together can be batched together, up to a limit."""
-    dataplane.gate = asyncio.Event()
-    async with connect() as connection:
-        connection.send(b"".join(build.infer(float(n)) for n in range(MAX_PIPELINED + 3)))
-        await dataplane.started.wait()
-        for _ in range(5):
-            await asyncio.sleep(0)
-        assert len(dataplane.requests) == MAX_PIPELINED
-        dataplane.gate.set()
-        answers = [value_of(await connection.response()) for _ in range(MAX_PIPELINED + 3)]
-    assert answers == list(range(MAX_PIPELINED + 3))
-
-
-async def test_pipelined_requests_hold_only_so_much(connect, build, dataplane):
-    """No further request is begun while those that run have large tensors."""
-    dataplane.gate = asyncio.Event()
-    async with connect() as connection:
-        connection.send(build.infer_binary(1.5, size=150_000) * 3)
-        await dataplane.started.wait()
-        while len(dataplane.requests) < 2:  # noqa: ASYNC110 - nothing tells of the second
-            await asyncio.sleep(0)
-        for _ in range(5):
-            await asyncio.sleep(0)
-        assert len(dataplane.requests) == 2
-        dataplane.gate.set()
-        assert [(await connection.response())[0] for _ in range(3)] == [200] * 3
 
 
 async def test_the_application_waits_for_the_lane(connect, build, dataplane):
@@ -204,32 +174,6 @@ async def test_the_application_reads_chunks_too(connect, build, dataplane):
         connection.send(index + build.infer(1.0) + index)
         assert [(await connection.response())[0] for _ in range(3)] == [200] * 3
     assert dataplane.calls == [("index", True), ("index", True)]
-
-
-async def test_some_requests_have_to_be_awaited(connect, build, dataplane, value_of):
-    """A model may need more than a place in a queue; its answers keep their order, too."""
-    dataplane.gate = asyncio.Event()
-    async with connect() as connection:
-        connection.send(build.infer(1.0))
-        await dataplane.started.wait()
-        dataplane.direct = False
-        connection.send(build.infer(2.0) + build.infer(3.0))
-        dataplane.gate.set()
-        assert [value_of(await connection.response()) for _ in range(3)] == [1.0, 2.0, 3.0]
-
-
-@pytest.mark.parametrize("direct", [True, False])
-async def test_errors_keep_their_place(connect, build, dataplane, direct):
-    """What goes wrong with one request is told in its turn, and the others are answered."""
-    dataplane.direct = direct
-    async with connect() as connection:
-        connection.send(
-            build.infer(1.0)
-            + build.post(b"{")
-            + build.post(b"{", path=b"/v2/models/none/infer")
-            + build.infer(2.0)
-        )
-        assert [(await connection.response())[0] for _ in range(4)] == [200, 500, 404, 200]
 
 
 async def test_the_rest_of_a_refused_body_is_dropped(connect, build):
