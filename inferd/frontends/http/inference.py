@@ -14,13 +14,8 @@ from inferd.dataplane import DataPlane
 from inferd.errors import DeadlineExceeded, DecoupledModel, UnsupportedFeature
 from inferd.frontends.http import bodies, compression
 from inferd.frontends.http.routes import Route
-from inferd.protocol import binary_extension
-from inferd.protocol.infer_json import (
-    DecodedRequest,
-    EncodedResponse,
-    decode_request,
-    encode_response,
-)
+from inferd.protocol import binary_extension, json_codec
+from inferd.protocol.infer_json import DecodedRequest, EncodedResponse, decode_request
 from inferd.protocol.json_document import parse
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.tensors import Buffer
@@ -85,10 +80,26 @@ class Inference:
             return self._decode_raw(view, route)
         if length > bodies.OFF_LOOP_SIZE:
             return await asyncio.to_thread(self._decode_bytes, view, length, route)
+        if length >= json_codec.LONG_TEXT:
+            decoded = self._decode_quickly(view, length, route)
+            if decoded is not None:
+                return decoded
         document = await bodies.parse_json(view[:length])
         return self._decode(document, view[length:], route)
 
+    def _decode_quickly(self, body: memoryview, length: int, route: Route) -> DecodedRequest | None:
+        return json_codec.CHOSEN.decode_quickly(
+            body[:length],
+            body[length:],
+            model_name=route.name,
+            model_version=route.version,
+            max_input_size=self._max_input_size,
+        )
+
     def _decode_bytes(self, body: memoryview, length: int, route: Route) -> DecodedRequest:
+        decoded = self._decode_quickly(body, length, route)
+        if decoded is not None:
+            return decoded
         return self._decode(parse(body[:length]), body[length:], route)
 
     def _decode(self, document: object, binary: memoryview, route: Route) -> DecodedRequest:
@@ -127,8 +138,8 @@ async def encode(response: InferResponse, decoded: DecodedRequest) -> EncodedRes
     arguments = (response, decoded.request.outputs, decoded.binary_output)
     elements = sum(tensor.element_count for tensor in response.outputs)
     if elements > _OFF_LOOP_ELEMENTS and not _all_binary(decoded):
-        return await asyncio.to_thread(encode_response, *arguments)
-    return encode_response(*arguments)
+        return await asyncio.to_thread(json_codec.CHOSEN.encode_response, *arguments)
+    return json_codec.CHOSEN.encode_response(*arguments)
 
 
 def _all_binary(decoded: DecodedRequest) -> bool:
