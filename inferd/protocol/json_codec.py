@@ -28,13 +28,10 @@ from inferd.protocol.infer_json import (
 from inferd.protocol.json_document import QuickParseError, parse_quickly
 from inferd.protocol.messages import InferResponse, RequestedOutput
 from inferd.protocol.native import numbers
-from inferd.protocol.tensors import Tensor
+from inferd.protocol.tensors import Array, Tensor
 
 LONG_TEXT: Final = 1024
 """Where reading by the kernel begins to pay, in bytes of an array's text."""
-
-MANY_ELEMENTS: Final = 64
-"""Where writing by the kernel begins to pay."""
 
 _KINDS: Final = {
     "BOOL": 0,
@@ -51,7 +48,10 @@ _KINDS: Final = {
 }
 """Datatype -> what the kernel calls it."""
 
-_KINDS_BY_DTYPE: Final = {BY_NAME[name].dtype: kind for name, kind in _KINDS.items()}
+_FLOATS: Final = {"FP32": 9, "FP64": 10}
+
+_PLACE: Final = orjson.Fragment(b"\0")
+"""Where the kernel writes an array: a byte that JSON has nowhere else."""
 
 
 class _Span(NamedTuple):
@@ -72,20 +72,13 @@ class JsonCodec:
     Args:
         kernel: The native module, or ``None`` for the specification.
         long_text: Arrays whose text has so many bytes are read by the kernel.
-        many_elements: Arrays of so many elements are written by it.
     """
 
-    __slots__ = ("_kernel", "_long_text", "_many_elements")
+    __slots__ = ("_kernel", "_long_text")
 
-    def __init__(
-        self,
-        kernel: ModuleType | None,
-        long_text: int = LONG_TEXT,
-        many_elements: int = MANY_ELEMENTS,
-    ) -> None:
+    def __init__(self, kernel: ModuleType | None, long_text: int = LONG_TEXT) -> None:
         self._kernel = kernel
         self._long_text = long_text
-        self._many_elements = many_elements
 
     def decode_quickly(
         self,
@@ -128,22 +121,30 @@ class JsonCodec:
         except (QuickParseError, InferdError, _Unusual):
             return None
 
-    def write(self, tensor: Tensor) -> object:
-        """Return what ``orjson.dumps`` writes, as :func:`inferd.protocol.json_data.write` does."""
-        kernel = self._kernel
-        if kernel is None or tensor.element_count < self._many_elements:
-            return json_data.write(tensor)
-        array = tensor.array()
-        kind = _KINDS_BY_DTYPE.get(array.dtype)
-        if kind is None or tensor.datatype not in _KINDS:
-            return json_data.write(tensor)
-        return orjson.Fragment(kernel.text(kind, np.ascontiguousarray(array)))
-
     def encode_response(
         self, response: InferResponse, requested: Sequence[RequestedOutput], binary_output: bool
     ) -> EncodedResponse:
         """Write a response, as :func:`inferd.protocol.infer_json.encode_response` does."""
-        return encode_response(response, requested, binary_output, self.write)
+        kernel = self._kernel
+        if kernel is None:
+            return encode_response(response, requested, binary_output)
+        arrays: list[tuple[int, Array]] = []
+        encoded = encode_response(response, requested, binary_output, partial(_write, arrays))
+        if not arrays:
+            return encoded
+        return EncodedResponse(kernel.write(encoded.document, arrays), encoded.blobs)
+
+
+def _write(arrays: list[tuple[int, Array]], tensor: Tensor) -> object:
+    """Return what ``orjson.dumps`` writes; for floats the place where the kernel will."""
+    kind = _FLOATS.get(tensor.datatype)
+    if kind is None:
+        return json_data.write(tensor)
+    array = tensor.array()
+    if array.dtype is not BY_NAME[tensor.datatype].dtype:
+        return json_data.write(tensor)
+    arrays.append((kind, np.ascontiguousarray(array)))
+    return _PLACE
 
 
 def _put_together(document: Any, cuts: list[tuple[int, int, int]]) -> object:

@@ -47,7 +47,7 @@ def native_json():
     """The JSON codec with the kernel, for arrays of any length; skipped where it was not built."""
     if native_modules.numbers is None:
         pytest.skip("the kernel for numbers in JSON was not built")
-    return JsonCodec(native_modules.numbers, long_text=1, many_elements=1)
+    return JsonCodec(native_modules.numbers, long_text=1)
 
 
 @pytest.fixture(scope="session", params=["python", "native"])

@@ -68,7 +68,9 @@ PLAIN_NUMBERS = st.one_of(
     st.integers(-(2**63), 2**64 - 1).map(str),
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
     st.floats(width=32, allow_nan=False, allow_infinity=False).map(repr),
-    st.builds("{}{}.{}{}".format, st.sampled_from(["", "-"]), st.integers(0, 10**9), DIGITS, st.just("")),
+    st.builds(
+        "{}{}.{}{}".format, st.sampled_from(["", "-"]), st.integers(0, 10**9), DIGITS, st.just("")
+    ),
     st.builds(
         "{}.{}{}{}{}".format,
         st.integers(-99, 99),
@@ -89,61 +91,82 @@ STRANGE_NUMBERS = st.sampled_from(
         *("1.00000017881393432617187499", "1.00000017881393432617187501", '"]"', '"[,\\""', "1 2"),
     ]
 )
-SPACES = st.sampled_from([*[""] * 8, " ", "\n", "\t \r", "\x0b", "\xa0"])
+SPACES = st.sampled_from([*[""] * 8, " ", "\n", "\t \r"])
+STRANGE_SPACES = SPACES | st.sampled_from(["\x0b", "\xa0", "/**/"])
+STRANGE_MEMBERS = st.sampled_from(
+    [
+        *('"data":[1]', '"data":null', '"d\\u0061ta":[1]', '"parameters":{"binary_data_size":3}'),
+        *('"x":["]",{"data":[3]}]', '"a\\"":1', "1", "", '"parameters":{"p":1}', '"shape":[2]'),
+        *('"inputs":[]', '"inputs":1', '"in\\u0070uts":[]', '"a" 1', '"data":[1,2],"x"'),
+    ]
+)
 
 
 @st.composite
-def arrays(draw, datatype):
+def elements(draw, datatype, wild):
+    """Return the texts of elements, mostly such as the datatype takes."""
+    if datatype == "BOOL":
+        plain = st.sampled_from(["true", "false"])
+    elif datatype.startswith(("INT", "UINT")):
+        limits = np.iinfo(BY_NAME[datatype].dtype.name)
+        plain = st.integers(int(limits.min), int(limits.max)).map(str)
+    elif datatype == "BYTES":
+        plain = st.sampled_from(['"a"', '"]"', '"\\""', '"[1]"', '"\\\\"'])
+    else:
+        plain = PLAIN_NUMBERS
+    return draw(st.lists(plain | STRANGE_NUMBERS if wild else plain, max_size=9))
+
+
+@st.composite
+def arrays(draw, datatype, wild):
     """Return the text of a data array, and how many elements it has."""
-    plain = st.sampled_from(["true", "false"]) if datatype == "BOOL" else PLAIN_NUMBERS
-    if datatype.startswith(("INT", "UINT")):
-        plain = st.integers(-(2**7), 2**7 - 1).map(str) | st.integers(0, 255).map(str)
-    if draw(st.integers(0, 3)) == 0:
-        plain = plain | STRANGE_NUMBERS
-    elements = draw(st.lists(plain, max_size=9))
-    count = len(elements)
+    spaces = STRANGE_SPACES if wild else SPACES
+    parts = draw(elements(datatype, wild))
+    count = len(parts)
     for _ in range(draw(st.sampled_from([0, 0, 1, 3]))):
-        start = draw(st.integers(0, len(elements)))
-        stop = draw(st.integers(start, len(elements)))
-        space = draw(SPACES)
-        inner = f"[{space}{f'{space},'.join(elements[start:stop])}{space}]"
-        elements[start:stop] = [inner]
-    space = draw(SPACES)
-    comma = draw(st.sampled_from([*[","] * 12, ",,", "", ";"]))
-    return f"[{space}{f'{space}{comma}{space}'.join(elements)}{space}]", count
+        start = draw(st.integers(0, len(parts)))
+        stop = draw(st.integers(start, len(parts)))
+        space = draw(spaces)
+        parts[start:stop] = [f"[{space}{f'{space},'.join(parts[start:stop])}{space}]"]
+    space = draw(spaces)
+    comma = draw(st.sampled_from([*[","] * 12, ",,", "", ";"])) if wild else ","
+    return f"[{space}{f'{space}{comma}{space}'.join(parts)}{space}]", count
 
 
 @st.composite
-def inputs(draw):
+def inputs(draw, name, wild):
     """Return the text of an input."""
-    datatype = draw(st.sampled_from([*NUMERIC, *NUMERIC, *BY_NAME, "X"]))
-    text, count = draw(arrays(datatype if datatype in NUMERIC else "FP32"))
-    count += draw(st.sampled_from([0] * 12 + [1, -1, 2000]))
+    datatype = draw(st.sampled_from([*NUMERIC, "FP32", "FP64"] + [*BY_NAME, "X"] * wild))
+    text, count = draw(arrays(datatype, wild))
+    if wild:
+        count += draw(st.sampled_from([0, 0, 0, 1, -1, 2000]))
     members = [
-        '"name":' + json.dumps(draw(st.sampled_from(["A", "B", "data", "é"]))),
+        f'"name":"{name}"',
         f'"datatype" : "{datatype}"',
         f'"shape":[{count}]',
-        draw(st.sampled_from(['"data":'] * 12 + ['"d\\u0061ta":', '"data" :\n', '"date":'])) + text,
+        draw(st.sampled_from(['"data":', '"data" :\n', '"data": '])) + text,
+        *draw(st.lists(STRANGE_MEMBERS, max_size=wild)),
     ]
-    strange = ['"data":[1]', '"data":null', '"parameters":{"data":[1,2]}', '"x":["]",{"data":[3]}]']
-    strange += ['"parameters":{"binary_data_size":3}', '"a\\"":1', "1", "", '"parameters":{}']
-    if draw(st.integers(0, 5)) == 0:
-        members.append(draw(st.sampled_from(strange)))
     return "{" + ",".join(draw(st.permutations(members))) + "}"
 
 
 @st.composite
 def documents(draw):
-    """Return the bytes of a request, mostly a good one."""
-    entries = draw(st.lists(inputs(), min_size=1, max_size=3))
-    members = [f'"inputs":[{",".join(entries)}]']
-    others = ['"id":"a"', '"parameters":{"inputs":[{"data":[1,2]}]}', '"outputs":[{"name":"Y"}]']
-    others += ['"outputs":[{"name":"Y","data":[1,2,3]}]', '"parameters":{"p":[1]}', '"data":[1,2]']
-    members += draw(st.lists(st.sampled_from(others), unique=True, max_size=2))
-    if draw(st.integers(0, 12)) == 0:
-        members.append(draw(st.sampled_from(['"inputs":[]', '"inputs":1', '"in\\u0070uts":[]', "7"])))
+    """Return the bytes of a request, every other one a good one."""
+    wild = draw(st.booleans())
+    names = draw(
+        st.lists(st.sampled_from(["A", "data", "é"]), min_size=1, max_size=3, unique=not wild)
+    )
+    entries = [draw(inputs(name, wild)) for name in names]
+    others = ['"id":"a"', '"parameters":{"q":0.5}', '"outputs":[{"name":"Y","data":[1,2,3]}]']
+    others += ['"priority":[{"data":[1,2]}]', '"data":[1,2]', '"x":{"inputs":[{"data":[1,2]}]}']
+    members = [
+        f'"inputs":[{",".join(entries)}]',
+        *draw(st.lists(st.sampled_from(others), unique=True, max_size=2)),
+        *draw(st.lists(STRANGE_MEMBERS, max_size=wild)),
+    ]
     text = "{" + draw(SPACES) + ",".join(draw(st.permutations(members))) + "}" + draw(SPACES)
-    return text.encode("latin-1" if draw(st.integers(0, 20)) == 0 else "utf-8")
+    return text.encode("latin-1" if wild and draw(st.booleans()) else "utf-8")
 
 
 @st.composite

@@ -4,8 +4,8 @@
 Numbers in the JSON of KServe v2 requests and responses, without an object for each of them.
 
 :func:`cut` finds the ``data`` arrays of a request's inputs in its text and takes them out,
-:func:`fill` reads one straight into an array, :func:`text` writes an array. All of them
-leave the interpreter to others while they work. They know JSON's grammar and IEEE 754, and
+:func:`fill` reads one straight into an array, :func:`write` writes arrays of floats straight
+into a document (orjson does as much for integers). All of them leave the interpreter to others while they work. They know JSON's grammar and IEEE 754, and
 no rule of any protocol: whatever is not plainly an array of numbers, they leave to their caller.
 
 Doubles are read by the method of Eisel and Lemire (https://arxiv.org/abs/2101.11408) or
@@ -19,9 +19,7 @@ from cpython.buffer cimport (
 )
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.object cimport PyObject
-from libc.stdint cimport (
-    int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-)
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
 include "_json_c.pxi"

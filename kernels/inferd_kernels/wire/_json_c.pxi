@@ -19,12 +19,11 @@ cdef extern from "Python.h":
     char* content_of "PyBytes_AS_STRING" (PyObject* text) noexcept nogil
     int resize_bytes "_PyBytes_Resize" (PyObject** text, Py_ssize_t size) except -1
     void set_size "Py_SET_SIZE" (PyObject* text, Py_ssize_t size)
-    void Py_DECREF(PyObject* owned)
+    void Py_XDECREF(PyObject* owned)
 
 cdef extern from *:
     """
     #include <charconv>
-    #include <cmath>
     #include <cstdint>
     #include <cstring>
 
@@ -102,10 +101,6 @@ cdef inline uint64_t load8(const char* at) noexcept nogil:
     cdef uint64_t value
     memcpy(&value, at, 8)
     return value
-
-
-cdef inline void store8(char* at, uint64_t value) noexcept nogil:
-    memcpy(at, &value, 8)
 
 
 cdef inline bint is_digit(char letter) noexcept nogil:

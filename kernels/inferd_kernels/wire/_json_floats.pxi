@@ -3,6 +3,8 @@
 
 cdef enum:
     UNCLEAR = 4
+    # Digits of the longest shortest text of a double.
+    DIGITS = 17
 
 cdef struct Decimal:
     uint64_t digits
@@ -100,28 +102,40 @@ cdef Decimal _schubfach(uint64_t fraction, int exponent) noexcept nogil:
     return decimal
 
 
-cdef inline char* _put_double(char* at, double value) noexcept nogil:
+cdef inline Decimal _decimal(double value) noexcept nogil:
+    """Return the shortest decimal of a double's magnitude; without digits for what has none."""
     cdef uint64_t bits, fraction
     cdef int exponent
+    cdef Decimal none
     memcpy(&bits, &value, 8)
     exponent = (bits >> MANTISSA_BITS) & EXPONENTS
     fraction = bits & ((<uint64_t>1 << MANTISSA_BITS) - 1)
-    if expected(exponent == EXPONENTS, False):
-        return _put_special(at, bits >> 63, fraction != 0)
+    if expected(exponent == EXPONENTS or not bits << 1, False):
+        none.digits = none.power = 0
+        return none
+    return _shortest(fraction, exponent)
+
+
+cdef inline char* _put_double(char* at, double value, Decimal decimal) noexcept nogil:
+    cdef uint64_t bits
+    memcpy(&bits, &value, 8)
+    if expected(decimal.digits == 0, False):
+        return _put_special(at, value)
     at[0] = c"-"
-    at += bits >> 63
-    if not bits << 1:
-        memcpy(at, b"0.0", 3)
-        return at + 3
-    return _put_decimal(at, _shortest(fraction, exponent))
+    return _put_decimal(at + (bits >> 63), decimal)
 
 
-cdef char* _put_special(char* at, bint negative, bint nan) noexcept nogil:
-    if nan:
+cdef char* _put_special(char* at, double value) noexcept nogil:
+    cdef uint64_t bits
+    memcpy(&bits, &value, 8)
+    if value != value:
         memcpy(at, b"NaN", 3)
         return at + 3
     at[0] = c"-"
-    at += negative
+    at += bits >> 63
+    if value == 0:
+        memcpy(at, b"0.0", 3)
+        return at + 3
     memcpy(at, b"Infinity", 8)
     return at + 8
 
@@ -160,7 +174,22 @@ cdef inline char* _put_decimal(char* at, Decimal decimal) noexcept nogil:
     return at + (length - exponent + 1 if length > exponent else 2)
 
 
+cdef inline int _length(uint64_t value) noexcept nogil:
+    """Return how many digits a number above 0 has."""
+    cdef int length = ((64 - leading_zeros(value)) * 1233) >> 12
+    return length + (value >= whole_powers[length])
+
+
 cdef char* _put_exponent(char* at, int exponent) noexcept nogil:
     at[0] = c"e"
     at[1] = c"-" if exponent < 0 else c"+"
-    return _put_digits(at + 2, <uint64_t>(-exponent if exponent < 0 else exponent))
+    at += 2
+    exponent = -exponent if exponent < 0 else exponent
+    if exponent >= 100:
+        at[0] = <char>(c"0" + exponent // 100)
+        at += 1
+    if exponent >= 10:
+        at[0] = <char>(c"0" + exponent // 10 % 10)
+        at += 1
+    at[0] = <char>(c"0" + exponent % 10)
+    return at + 1

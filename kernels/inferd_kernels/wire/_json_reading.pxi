@@ -23,13 +23,12 @@ cdef inline uint64_t _not_digits(uint64_t text) noexcept nogil:
     ) & <uint64_t>0x8080808080808080
 
 
-cdef inline uint64_t _eight(uint64_t text) noexcept nogil:
-    """Return the number of eight ASCII digits, the first in the lowest byte."""
-    text -= <uint64_t>0x3030303030303030
-    text = text * 10 + (text >> 8)
+cdef inline uint64_t _eight(uint64_t digits) noexcept nogil:
+    """Return the number of eight digits, the first in the lowest byte."""
+    digits = digits * 10 + (digits >> 8)
     return (
-        (text & <uint64_t>0x000000FF000000FF) * <uint64_t>0x000F424000000064
-        + ((text >> 16) & <uint64_t>0x000000FF000000FF) * <uint64_t>0x0000271000000001
+        (digits & <uint64_t>0x000000FF000000FF) * <uint64_t>0x000F424000000064
+        + ((digits >> 16) & <uint64_t>0x000000FF000000FF) * <uint64_t>0x0000271000000001
     ) >> 32
 
 
@@ -40,12 +39,12 @@ cdef inline const char* _digits(const char* at, const char* end, uint64_t* value
     while end - at >= 8:
         text = load8(at)
         others = _not_digits(text)
+        text ^= <uint64_t>0x3030303030303030
         if others:
-            # Without a branch on how many there are, which is hard to foresee.
+            # Without a branch on how many digits there are, which is hard to foresee; in two
+            # shifts, because one by 64 is not defined.
             count = trailing_zeros(others) >> 3
-            text = (text << 1) << (63 - 8 * count)
-            text |= <uint64_t>0x3030303030303030 >> (8 * count)
-            value[0] = value[0] * whole_powers[count] + _eight(text)
+            value[0] = value[0] * whole_powers[count] + _eight((text << 1) << (63 - 8 * count))
             return at + count
         value[0] = value[0] * 100000000 + _eight(text)
         at += 8
@@ -75,11 +74,13 @@ cdef inline const char* _number(const char* at, const char* end, Number* number)
     if at[0] == c"0":
         at += 1
     else:
-        while is_digit(at[0]):
+        while is_digit(at[0]) and at - first < 4:
             number.digits = number.digits * 10 + <uint64_t>(at[0] - c"0")
             at += 1
         if at == first:
             return NULL
+        if is_digit(at[0]):
+            at = _digits(at, end, &number.digits)
         count = at - first
     number.integer = True
     if at[0] == c".":
