@@ -30,8 +30,8 @@ from inferd.protocol.messages import InferResponse, RequestedOutput
 from inferd.protocol.native import numbers
 from inferd.protocol.tensors import Array, Tensor
 
-LONG_TEXT: Final = 1024
-"""Where reading by the kernel begins to pay, in bytes of an array's text."""
+LONG_TEXT: Final = 32
+"""Arrays whose text has so many bytes are read by the kernel; some ten numbers."""
 
 _KINDS: Final = {
     "BOOL": 0,
@@ -71,7 +71,7 @@ class JsonCodec:
 
     Args:
         kernel: The native module, or ``None`` for the specification.
-        long_text: Arrays whose text has so many bytes are read by the kernel.
+        long_text: As :data:`LONG_TEXT`.
     """
 
     __slots__ = ("_kernel", "_long_text")

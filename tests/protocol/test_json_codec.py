@@ -1,7 +1,6 @@
 """The JSON codec with the kernel for numbers, and without it: the same to the last error text."""
 
 import json
-import math
 import struct
 
 import numpy as np
@@ -194,3 +193,178 @@ def test_both_read_the_same(native_json, raw):
 def test_both_refuse_the_same(native_json, raw):
     """Neither do they for requests that were damaged on the way."""
     assert outcome(native_json, raw) == outcome(codecs.PYTHON, raw)
+
+
+@pytest.mark.parametrize("datatype", NUMERIC)
+@pytest.mark.parametrize("nested", [False, True])
+def test_numbers_of_every_datatype_are_read(json_codec, datatype, nested):
+    """The ends of each range, flat and nested, however they are spaced."""
+    dtype = BY_NAME[datatype].dtype
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype.name)
+        values = [int(limits.min), int(limits.max), 0, 1, 7, 100]
+    else:
+        values = [True, False] * 3 if dtype.kind == "b" else [0.1, -0.0, 1e-310, 2.5, 1e300, 7]
+    array = np.array(values, np.float64 if datatype == "FP32" else dtype)
+    text = json.dumps(
+        np.array(values, object).reshape(2, 3).tolist() if nested else values, indent=1
+    )
+    with np.errstate(over="ignore"):
+        expected = array.astype(dtype)
+    [tensor] = decode(json_codec, document(text.encode(), datatype, 6)).request.inputs.values()
+    assert tensor.array().dtype == dtype
+    assert tensor.array().tobytes() == expected.tobytes()
+
+
+def test_usual_requests_are_read_by_the_kernel(native_json):
+    """Nothing of what clients send as a rule takes the long way."""
+    assert is_quick(native_json, document(b"[1.5]"))
+    assert is_quick(native_json, document(b'[[1,2],[3,"4"]]'.replace(b'"', b""), "INT64", 4))
+    assert is_quick(native_json, document(b" [ true,\nfalse ] ", "BOOL", 2))
+    assert is_quick(native_json, document(b"[" * 100 + b"7" + b"]" * 100))
+    assert is_quick(native_json, document(b"[1e-7,123456789012345678901234567890]", count=2))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        document(b"[1.5]", "FP16"),
+        document(b'["a"]', "BYTES"),
+        document(b"[]", count=0),
+        document(b"[1.5,2]", count=1),
+        document(b"[1.5]", count=2),
+        document(b"[1.5]", count=1 << 31),
+        document(b"[%s]" % b",".join([b"1"] * 1025), count=1025),
+        document(b"[1.0]", "INT32"),
+        document(b"[NaN]"),
+        document(b"[" * 101 + b"7" + b"]" * 101),
+        document(b"[1.5]")[:-1],
+        document(b"[1.5]") + b"x",
+        document(b"[1.5]").replace(b'"X"', b'"X","data":[2.5]'),
+        document(b"[1.5]").replace(b'"X"', b'"X","d\\u0061ta":[2.5]'),
+        document(b"[1.5]").replace(b"}]}", b'}],"inputs":[]}'),
+        document(b"[1.5]").replace(b'"X"', b'"\xff"'),
+        document(b"[1.5]").replace(b'"X"', b'"X","parameters":{"binary_data_size":1}'),
+        document(b'[1,"]","data",[2]]', count=4),
+        document(b'[1,"],\\"data\\":[2]"]', count=2),
+        b'{"inputs":{"data":[1.5]}}',
+        b'{"inputs":[[{"data":[1.5]}]]}',
+        b'[{"inputs":[{"data":[1.5]}]}]',
+        b'{"inputs":[{"data":[1.5',
+        b"",
+    ],
+)
+def test_unusual_requests_are_left_to_the_specification(native_json, raw):
+    """What may be wrong is told in the same words as without the kernel."""
+    assert not is_quick(native_json, raw)
+    assert outcome(native_json, raw) == outcome(codecs.PYTHON, raw)
+
+
+def test_the_largest_tensor_is_taken(json_codec):
+    """A tensor of exactly the limit is read, a larger one refused."""
+    count = LIMIT // 4
+    raw = document(b"[%s]" % b",".join([b"1"] * count), "FP32", count)
+    assert len(decode(json_codec, raw).request.inputs["X"].raw()) == LIMIT
+    with pytest.raises(InvalidRequest, match="exceeds the maximum"):
+        decode(json_codec, document(b"[%s]" % b",".join([b"1"] * (count + 1)), "FP32", count + 1))
+
+
+def test_only_long_arrays_are_worth_the_kernel():
+    """An array shorter than the threshold stays where it is, one of just that length does not."""
+    if numbers is None:
+        pytest.skip("the kernel for numbers in JSON was not built")
+    assert is_quick(JsonCodec(numbers, 5), document(b"[1.5]"))
+    assert not is_quick(JsonCodec(numbers, 6), document(b"[1.5]"))
+
+
+def test_many_inputs_are_read(json_codec):
+    """More arrays than the kernel cuts out at once are all read."""
+    inputs = [
+        {"name": str(n), "datatype": "INT32", "shape": [3], "data": [n, n, n]} for n in range(40)
+    ]
+    request, _ = decode(json_codec, orjson.dumps({"inputs": inputs}))
+    assert [one.array().tolist() for one in request.inputs.values()] == [[n] * 3 for n in range(40)]
+
+
+def test_binary_data_may_follow(json_codec):
+    """Inputs in the JSON and inputs behind it are read from one body."""
+    raw = document(b"[1.5]").replace(
+        b'"inputs":[',
+        b'"inputs":[{"name":"B","datatype":"UINT8","shape":[3],"parameters":{"binary_data_size":3}},',
+    )
+    request, _ = decode(json_codec, raw, b"abc")
+    assert bytes(request.inputs["B"].raw()) == b"abc"
+    assert request.inputs["X"].array().tolist() == [1.5]
+
+
+def response(*tensors):
+    """Return a response with these outputs."""
+    return InferResponse("m", "1", list(tensors))
+
+
+FLOATS = st.sampled_from(["FP32", "FP64"]).flatmap(
+    lambda datatype: st.tuples(
+        st.just(datatype),
+        st.lists(st.floats(width=int(datatype[2:])) | st.integers(-9, 9).map(float), max_size=40),
+    )
+)
+
+
+@SLOW
+@given(st.lists(FLOATS, max_size=3))
+def test_both_write_the_same(native_json, drawn):
+    """Every value comes out as the same double, whole numbers as floats, NaN and infinity bare."""
+    tensors = [
+        Tensor(
+            str(number), datatype, (len(values),), array=np.array(values, BY_NAME[datatype].dtype)
+        )
+        for number, (datatype, values) in enumerate(drawn)
+    ]
+    written, expected = (
+        json.loads(codec.encode_response(response(*tensors), (), False).document)
+        for codec in (native_json, codecs.PYTHON)
+    )
+    assert json.dumps(written) == json.dumps(expected)
+
+
+def test_outputs_are_written_where_they_belong(json_codec):
+    """Arrays of floats, other arrays, strings and binary outputs stand side by side."""
+    tensors = (
+        Tensor("A", "FP32", (2,), array=np.array([0.1, -2], np.float32)),
+        Tensor("B", "BYTES", (1,), array=np.array([b"\x00"], object)),
+        Tensor("C", "FP64", (2, 0), array=np.empty((2, 0))),
+        Tensor("D", "FP64", (1,), array=np.array([7.0])),
+        Tensor("E", "INT8", (2,), array=np.array([1, 2], np.int8)),
+        Tensor("F", "FP64", (2, 2), array=np.array([[1.0, 2.0], [3.0, 4.0]]).T),
+        Tensor("G", "FP32", (1,), array=np.array([1e20])),
+    )
+    wanted = [RequestedOutput("D", binary_data=True)]
+    document, blobs = json_codec.encode_response(response(*tensors), wanted, False)
+    assert [bytes(blob) for blob in blobs] == [struct.pack("<d", 7)]
+    outputs = json.loads(document)["outputs"]
+    data = [one.get("data") for one in outputs]
+    assert data == [
+        [0.10000000149011612, -2.0],
+        ["\0"],
+        [],
+        None,
+        [1, 2],
+        [1.0, 3.0, 2.0, 4.0],
+        [1e20],
+    ]
+    assert outputs[3]["parameters"] == {"binary_data_size": 8}
+
+
+def test_half_precision_is_refused(json_codec):
+    """FP16 has no JSON form, with the kernel as without it."""
+    with pytest.raises(InvalidRequest, match="sending FP16 data via JSON is not supported"):
+        json_codec.encode_response(response(Tensor("Y", "FP16", (1,), raw=bytes(2))), (), False)
+
+
+def test_no_floats_no_kernel(json_codec):
+    """A response without floats in its JSON is written as it always was."""
+    document, blobs = json_codec.encode_response(
+        response(Tensor("E", "INT8", (1,), array=np.array([1], np.int8))), (), False
+    )
+    assert json.loads(document)["outputs"][0]["data"] == [1]
+    assert blobs == []

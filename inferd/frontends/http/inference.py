@@ -80,7 +80,8 @@ class Inference:
             return self._decode_raw(view, route)
         if length > bodies.OFF_LOOP_SIZE:
             return await asyncio.to_thread(self._decode_bytes, view, length, route)
-        if length >= json_codec.LONG_TEXT:
+        if length == len(body) or length > bodies.INLINE_SIZE:
+            # A short document in front of binary data has no numbers worth a look.
             decoded = self._decode_quickly(view, length, route)
             if decoded is not None:
                 return decoded
