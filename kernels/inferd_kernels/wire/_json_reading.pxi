@@ -5,6 +5,13 @@ cdef enum:
     LEAST_EXPONENT = -1023
     EXPONENTS = 0x7FF
     MOST_DIGITS = 19
+    # 10^n is a double up to this n.
+    EXACT_POWER = 22
+
+cdef double[23] exact_powers = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
+    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+]
 
 cdef struct Number:
     uint64_t digits
@@ -137,6 +144,11 @@ cdef inline bint _to_double(Number* number, const char* stop, uint64_t* bits) no
         return True
     if number.exponent == 0:
         value = <double>number.digits
+        memcpy(bits, &value, 8)
+    elif number.digits < <uint64_t>1 << 49 and -EXACT_POWER <= number.exponent < 0:
+        # Both are exact, and so the quotient is rounded once. More digits than 14 are left
+        # out, because some of 16 digits would fit and some would not.
+        value = <double><int64_t>number.digits / exact_powers[-number.exponent]
         memcpy(bits, &value, 8)
     elif not _eisel_lemire(number.digits, number.exponent, bits):
         return _by_library(number.start, stop, bits)
