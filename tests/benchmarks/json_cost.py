@@ -33,6 +33,12 @@ from inferd.protocol.tensors import Tensor
 BYTES_PER_ROUND: Final = 3_000_000
 IMAGE: Final = (3, 224, 224)
 
+LEGEND: Final = """\
+A request body becomes tensors, and a response with the same tensors becomes a body. "python" and
+"native" check all that the frontends check; "orjson + NumPy" is `numpy.array` of what `orjson.loads`
+returns and `orjson.dumps` of the array, without a check.
+"""
+
 Array = npt.NDArray[Any]
 Way = tuple[Callable[[], object], Callable[[], object]]
 """What decodes a case and what encodes it."""
@@ -216,7 +222,7 @@ def main() -> None:
     table = render(measured, measure(measured, 2 if options.quick else options.rounds))
     print(table)
     if options.output:
-        options.output.write_text(f"# Numbers in JSON\n\n{table}\n")
+        options.output.write_text(f"# Numbers in JSON\n\n{LEGEND}\n{table}\n")
 
 
 if __name__ == "__main__":
