@@ -35,8 +35,8 @@ IMAGE: Final = (3, 224, 224)
 
 LEGEND: Final = """\
 A request body becomes tensors, and a response with the same tensors becomes a body. "python" and
-"native" check all that the frontends check; "orjson + NumPy" is `numpy.array` of what `orjson.loads`
-returns and `orjson.dumps` of the array, without a check.
+"native" check all that the frontends check; "orjson + NumPy" is `numpy.array` of what
+`orjson.loads` returns and `orjson.dumps` of the array, without a check.
 """
 
 Array = npt.NDArray[Any]

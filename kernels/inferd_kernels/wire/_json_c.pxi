@@ -45,10 +45,45 @@ cdef extern from *:
     }
     static inline float inferd_to_float(double value) { return static_cast<float>(value); }
 
+    // Reads up to 16 digits and returns how many there are. 16 bytes on both sides of `at` may be
+    // read: the digits are loaded again from their end, so that there is no branch on their number,
+    // which changes from one number to the next.
+    #if defined(__SSE2__) && !defined(INFERD_NO_SIMD)
+    #include <emmintrin.h>
+    static const unsigned char inferd_ones[32] = {
+        255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+    static inline int inferd_sixteen_digits(const char* at, uint64_t* value) {
+        const __m128i zero = _mm_set1_epi8('0');
+        __m128i digits = _mm_sub_epi8(_mm_loadu_si128((const __m128i*)at), zero);
+        unsigned found = _mm_movemask_epi8(
+            _mm_cmpeq_epi8(_mm_min_epu8(digits, _mm_set1_epi8(9)), digits));
+        int count = __builtin_ctz(~found | 0x10000);
+        digits = _mm_sub_epi8(_mm_loadu_si128((const __m128i*)(at + count - 16)), zero);
+        digits = _mm_andnot_si128(_mm_loadu_si128((const __m128i*)(inferd_ones + count)), digits);
+        __m128i twos = _mm_add_epi16(
+            _mm_mullo_epi16(_mm_and_si128(digits, _mm_set1_epi16(255)), _mm_set1_epi16(10)),
+            _mm_srli_epi16(digits, 8));
+        __m128i fours = _mm_madd_epi16(twos, _mm_set1_epi32(100 | 1 << 16));
+        fours = _mm_packs_epi32(fours, fours);
+        fours = _mm_madd_epi16(fours, _mm_set1_epi32(10000 | 1 << 16));
+        uint64_t eights = 0;
+        _mm_storel_epi64((__m128i*)&eights, fours);
+        *value = (eights & 0xFFFFFFFF) * 100000000 + (eights >> 32);
+        return count;
+    }
+    #else
+    static inline int inferd_sixteen_digits(const char* at, uint64_t* value) {
+        int count = 0;
+        *value = 0;
+        for (; count < 16 && (unsigned char)(at[count] - '0') < 10; count++)
+            *value = *value * 10 + (unsigned char)(at[count] - '0');
+        return count;
+    }
+    #endif
+
     // Writes 16 digits, the first eight and the last eight, each below 10^8, and returns how many
     // there are without trailing zeros: each step splits every number into its upper and lower half.
     #if defined(__SSE2__) && !defined(INFERD_NO_SIMD)
-    #include <emmintrin.h>
     static inline int inferd_put_16(char* at, uint64_t first, uint64_t last) {
         __m128i eights = _mm_set_epi64x((long long)last, (long long)first);
         __m128i fours = _mm_srli_epi64(_mm_mul_epu32(eights, _mm_set1_epi64x(109951163)), 40);
@@ -85,6 +120,7 @@ cdef extern from *:
     }
     #endif
     """
+    int sixteen_digits "inferd_sixteen_digits" (const char* at, uint64_t* value) noexcept nogil
     int put_16 "inferd_put_16" (char* at, uint64_t first, uint64_t last) noexcept nogil
     const char* to_double "inferd_to_double" (
         const char* first, const char* last, double* value) noexcept nogil

@@ -51,6 +51,7 @@ def fill(raw, Py_ssize_t start, Py_ssize_t stop, int kind, array, /):
 cdef bint _fill(
     const char* at, const char* end, int kind, char* target, Py_ssize_t count
 ) noexcept nogil:
+    cdef const char* begin = at
     cdef char* stop = target + count * item_sizes[kind]
     cdef int depth = 0
     cdef bint opened
@@ -69,7 +70,7 @@ cdef bint _fill(
         if at[0] != c"]":
             if target == stop or depth == 0:
                 return False
-            at = _element(at, end, kind, target)
+            at = _element(at, begin, end, kind, target)
             if at == NULL:
                 return False
             target += item_sizes[kind]
@@ -91,14 +92,14 @@ cdef bint _fill(
 
 
 cdef inline const char* _element(
-    const char* at, const char* end, int kind, char* target
+    const char* at, const char* begin, const char* end, int kind, char* target
 ) noexcept nogil:
     cdef Number number
     cdef uint64_t bits
     cdef double value
     if kind == BOOL:
         return _bool(at, end, target)
-    at = _number(at, end, &number)
+    at = _number(at, begin, end, &number)
     if at == NULL:
         return NULL
     if kind < FP32:

@@ -105,14 +105,26 @@ cdef Decimal _schubfach(uint64_t fraction, int exponent) noexcept nogil:
 cdef inline Decimal _decimal(double value) noexcept nogil:
     """Return the shortest decimal of a double's magnitude; without digits for what has none."""
     cdef uint64_t bits, fraction
+    cdef int64_t whole
     cdef int exponent
-    cdef Decimal none
+    cdef double scaled
+    cdef Decimal decimal
     memcpy(&bits, &value, 8)
+    bits &= ~(<uint64_t>1 << 63)
+    memcpy(&value, &bits, 8)
+    scaled = value * 1e8
+    if scaled < 1e15:
+        # A decimal with at most 15 digits whose nearest double is this one is the shortest there
+        # is, and here is the only one with up to eight of them behind the point.
+        whole = <int64_t>scaled
+        if <double>whole == scaled and whole and <double>whole / 1e8 == value:
+            decimal.digits, decimal.power = whole, -8
+            return decimal
     exponent = (bits >> MANTISSA_BITS) & EXPONENTS
     fraction = bits & ((<uint64_t>1 << MANTISSA_BITS) - 1)
     if expected(exponent == EXPONENTS or not bits << 1, False):
-        none.digits = none.power = 0
-        return none
+        decimal.digits = decimal.power = 0
+        return decimal
     return _shortest(fraction, exponent)
 
 

@@ -23,49 +23,32 @@ cdef struct Number:
     bint long
 
 
-cdef inline uint64_t _not_digits(uint64_t text) noexcept nogil:
-    """Return 0 for eight ASCII digits, else something whose lowest bit set is in the first other."""
-    return (
-        (text + <uint64_t>0x4646464646464646) | (text - <uint64_t>0x3030303030303030)
-    ) & <uint64_t>0x8080808080808080
-
-
-cdef inline uint64_t _eight(uint64_t digits) noexcept nogil:
-    """Return the number of eight digits, the first in the lowest byte."""
-    digits = digits * 10 + (digits >> 8)
-    return (
-        (digits & <uint64_t>0x000000FF000000FF) * <uint64_t>0x000F424000000064
-        + ((digits >> 16) & <uint64_t>0x000000FF000000FF) * <uint64_t>0x0000271000000001
-    ) >> 32
-
-
-cdef inline const char* _digits(const char* at, const char* end, uint64_t* value) noexcept nogil:
+cdef inline const char* _digits(
+    const char* at, const char* begin, const char* end, uint64_t* value
+) noexcept nogil:
     """Read digits into the end of a value, which overflows when there are too many."""
-    cdef uint64_t text, others
+    cdef uint64_t some
     cdef int count
-    while end - at >= 8:
-        text = load8(at)
-        others = _not_digits(text)
-        text ^= <uint64_t>0x3030303030303030
-        if others:
-            # Without a branch on how many digits there are, which is hard to foresee; in two
-            # shifts, because one by 64 is not defined.
-            count = trailing_zeros(others) >> 3
-            value[0] = value[0] * whole_powers[count] + _eight((text << 1) << (63 - 8 * count))
+    while end - at >= 16 and at - begin >= 16:
+        count = sixteen_digits(at, &some)
+        value[0] = value[0] * whole_powers[count] + some
+        if count < 16:
             return at + count
-        value[0] = value[0] * 100000000 + _eight(text)
-        at += 8
+        # Not by `count`: what is foreseen need not be waited for.
+        at += 16
     while is_digit(at[0]):
         value[0] = value[0] * 10 + <uint64_t>(at[0] - c"0")
         at += 1
     return at
 
 
-cdef inline const char* _number(const char* at, const char* end, Number* number) noexcept nogil:
+cdef inline const char* _number(
+    const char* at, const char* begin, const char* end, Number* number
+) noexcept nogil:
     """
     Read a number by JSON's grammar; NULL when it is none.
 
-    What ends at `end` has to end with something that belongs to no number.
+    What begins at `begin` and ends at `end` has to end with something that belongs to no number.
     """
     cdef const char* first
     cdef const char* point
@@ -81,19 +64,19 @@ cdef inline const char* _number(const char* at, const char* end, Number* number)
     if at[0] == c"0":
         at += 1
     else:
-        while is_digit(at[0]) and at - first < 4:
-            number.digits = number.digits * 10 + <uint64_t>(at[0] - c"0")
+        if is_digit(at[0]) and at[1] == c".":
+            number.digits = <uint64_t>(at[0] - c"0")
             at += 1
+        else:
+            at = _digits(at, begin, end, &number.digits)
         if at == first:
             return NULL
-        if is_digit(at[0]):
-            at = _digits(at, end, &number.digits)
         count = at - first
     number.integer = True
     if at[0] == c".":
         number.integer = False
         point = at + 1
-        at = _digits(point, end, &number.digits)
+        at = _digits(point, begin, end, &number.digits)
         if at == point:
             return NULL
         number.exponent = point - at

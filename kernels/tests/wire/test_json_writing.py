@@ -34,6 +34,15 @@ def test_doubles_are_written_as_short_as_they_can_be(values):
     assert np.array(json.loads(text), "f8").tobytes() == array.tobytes()
 
 
+@given(st.integers(-(10**17), 10**17), st.integers(0, 12), st.sampled_from([0, 1, -1]))
+def test_doubles_with_few_digits_are_written_in_few(digits, places, ulps):
+    """Prices and pixels, and the doubles beside them, which look quite different."""
+    value = digits / 10**places
+    for _ in range(abs(ulps)):
+        value = math.nextafter(value, ulps * math.inf)
+    assert Decimal(written([value])[1:-1].decode()) == Decimal(repr(value))
+
+
 @given(st.integers(0, 2**64 - 1))
 def test_every_pattern_of_bits_is_written(bits):
     """Subnormals and powers of two, whose neighbours are not evenly far away, included."""
