@@ -27,6 +27,10 @@ cdef extern from *:
     #include <cstdint>
     #include <cstring>
 
+    #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__ || !defined(__SIZEOF_INT128__)
+    #error "for 64-bit processors that store the lowest byte first"
+    #endif
+
     // The end of the number that was read, or NULL when it is none or no double can hold it.
     static inline const char* inferd_to_double(const char* first, const char* last, double* value) {
         auto read = std::from_chars(first, last, *value);
@@ -129,14 +133,7 @@ cdef extern from *:
     uint64_t multiply "inferd_multiply" (uint64_t a, uint64_t b, uint64_t* low) noexcept nogil
     float to_float "inferd_to_float" (double value) noexcept nogil
     int leading_zeros "__builtin_clzll" (uint64_t value) noexcept nogil
-    int trailing_zeros "__builtin_ctzll" (uint64_t value) noexcept nogil
     bint expected "__builtin_expect" (bint value, bint usual) noexcept nogil
-
-
-cdef inline uint64_t load8(const char* at) noexcept nogil:
-    cdef uint64_t value
-    memcpy(&value, at, 8)
-    return value
 
 
 cdef inline bint is_digit(char letter) noexcept nogil:

@@ -122,7 +122,7 @@ cdef inline Decimal _decimal(double value) noexcept nogil:
             return decimal
     exponent = (bits >> MANTISSA_BITS) & EXPONENTS
     fraction = bits & ((<uint64_t>1 << MANTISSA_BITS) - 1)
-    if expected(exponent == EXPONENTS or not bits << 1, False):
+    if expected(exponent == EXPONENTS or bits == 0, False):
         decimal.digits = decimal.power = 0
         return decimal
     return _shortest(fraction, exponent)
