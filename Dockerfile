@@ -7,10 +7,11 @@ FROM ${BASE} AS build
 # cpu, or gpu for onnxruntime-gpu and NVIDIA's libraries.
 ARG ONNXRUNTIME=cpu
 WORKDIR /src
-# The native gRPC transport is compiled against nghttp2. Its version is Debian's.
+# The native gRPC transport is compiled against nghttp2, the kernel for numbers in JSON with g++.
+# Their versions are Debian's.
 # hadolint ignore=DL3008
 RUN apt-get update \
- && apt-get install -y --no-install-recommends gcc libc6-dev libnghttp2-dev pkg-config \
+ && apt-get install -y --no-install-recommends gcc g++ libc6-dev libnghttp2-dev pkg-config \
  && rm -rf /var/lib/apt/lists/*
 # pip installs into the environment from outside, so that the image has no pip of ours.
 RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/inferd

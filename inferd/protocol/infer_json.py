@@ -6,7 +6,7 @@ checks: id, parameters, inputs, binary data left over, outputs.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeGuard, cast
 
 import orjson
@@ -42,6 +42,12 @@ _MAX_ELEMENTS: Final = (1 << 63) - 1
 _FEW_ELEMENTS: Final = 1 << 32
 """So many elements of any datatype are far from every limit, and need no further look."""
 _INTEGERS: Final = frozenset({int})
+
+ReadData = Callable[[object, str, str, tuple[int, ...], int], Tensor]
+"""What reads a ``data`` member: :func:`inferd.protocol.json_data.read` or a faster one."""
+
+WriteData = Callable[[Tensor], object]
+"""What writes an output's data: :func:`inferd.protocol.json_data.write` or a faster one."""
 
 
 class DecodedRequest(NamedTuple):
@@ -79,6 +85,7 @@ def decode_request(
     model_name: str,
     model_version: str,
     max_input_size: int,
+    read: ReadData = json_data.read,
 ) -> DecodedRequest:
     """
     Read a request.
@@ -89,6 +96,7 @@ def decode_request(
         model_name: The model in the path.
         model_version: The version in the path, or ``""``.
         max_input_size: The largest tensor in the JSON, in bytes.
+        read: Reads the data of an input as :func:`inferd.protocol.json_data.read` does.
 
     Raises:
         InvalidRequest: The request contradicts itself or the binary data.
@@ -101,7 +109,7 @@ def decode_request(
     binary_output = _read_parameters(document, request)
     blobs = Blobs(binary, model_name)
     for entry in field(document, "inputs", as_array):
-        tensor = _read_input(entry, blobs, max_input_size)
+        tensor = _read_input(entry, blobs, max_input_size, read)
         if tensor.name in request.inputs:
             raise _already_exists(request, "input", tensor.name)
         request.inputs[tensor.name] = tensor
@@ -165,7 +173,7 @@ def _custom_parameter(key: str, value: object) -> ParameterValue:
     )
 
 
-def _read_input(entry: object, blobs: Blobs, max_size: int) -> Tensor:
+def _read_input(entry: object, blobs: Blobs, max_size: int, read: ReadData) -> Tensor:
     parameters = find(entry, "parameters")
     if parameters is not None or not has(entry, "data"):
         _check_one_source(entry, parameters)
@@ -177,7 +185,7 @@ def _read_input(entry: object, blobs: Blobs, max_size: int) -> Tensor:
         return Tensor(name, datatype, shape, raw=blobs.take(size, name))
     if has(parameters, "shared_memory_region"):
         raise _shared_memory(parameters)
-    return json_data.read(find(entry, "data"), name, datatype, shape, max_size)
+    return read(find(entry, "data"), name, datatype, shape, max_size)
 
 
 def _check_one_source(entry: object, parameters: object) -> None:
@@ -281,7 +289,10 @@ def _check_shared_memory_output(parameters: object) -> None:
 
 
 def encode_response(
-    response: InferResponse, requested: Sequence[RequestedOutput], binary_output: bool
+    response: InferResponse,
+    requested: Sequence[RequestedOutput],
+    binary_output: bool,
+    write: WriteData = json_data.write,
 ) -> EncodedResponse:
     """
     Write a response.
@@ -290,6 +301,7 @@ def encode_response(
         response: The response.
         requested: The outputs the request named.
         binary_output: Whether outputs it did not name go behind the JSON.
+        write: Writes the data of an output as :func:`inferd.protocol.json_data.write` does.
 
     Raises:
         InvalidRequest: FP16 or BF16 was asked for in the JSON.
@@ -297,7 +309,7 @@ def encode_response(
     binary: Mapping[str, bool] = {output.name: output.binary_data for output in requested}
     blobs: list[Buffer] = []
     outputs = [
-        _write_output(tensor, binary.get(tensor.name, binary_output), blobs)
+        _write_output(tensor, binary.get(tensor.name, binary_output), blobs, write)
         for tensor in response.outputs
     ]
     document: dict[str, object] = {"id": response.id} if response.id else {}
@@ -309,7 +321,9 @@ def encode_response(
     return EncodedResponse(orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY), blobs)
 
 
-def _write_output(tensor: Tensor, binary: bool, blobs: list[Buffer]) -> dict[str, Any]:
+def _write_output(
+    tensor: Tensor, binary: bool, blobs: list[Buffer], write: WriteData
+) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "name": tensor.name,
         "datatype": tensor.datatype,
@@ -322,5 +336,5 @@ def _write_output(tensor: Tensor, binary: bool, blobs: list[Buffer]) -> dict[str
         if size:
             blobs.append(raw)
     else:
-        entry["data"] = json_data.write(tensor)
+        entry["data"] = write(tensor)
     return entry

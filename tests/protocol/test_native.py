@@ -1,4 +1,4 @@
-"""The native codec is used where it was built, and not missed where it was not."""
+"""The native modules are used where they were built, and not missed where they were not."""
 
 import subprocess
 import sys
@@ -6,14 +6,17 @@ import sys
 _WITHOUT = """
 import sys
 sys.modules["inferd_kernels.wire._codec"] = None
-from inferd.protocol import bytes_tensor, infer_codec, native
+sys.modules["inferd_kernels.wire._json"] = None
+from inferd.protocol import bytes_tensor, infer_codec, json_codec, native
 assert native.codec is None
+assert native.numbers is None
+assert json_codec.CHOSEN is json_codec.PYTHON
 assert infer_codec.CHOSEN is infer_codec.PYTHON
 assert bytes_tensor.to_array(bytes_tensor.split(bytes_tensor.join(["a"])), (1,)).tolist() == [b"a"]
 """
 
 
-def test_without_the_native_codec_the_one_in_python_is_used():
-    """Where the kernel was not built, messages and strings are read in Python."""
+def test_without_the_native_modules_the_ones_in_python_are_used():
+    """Where the kernels were not built, messages, strings and numbers are read in Python."""
     finished = subprocess.run([sys.executable, "-c", _WITHOUT], capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr

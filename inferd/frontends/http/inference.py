@@ -14,13 +14,8 @@ from inferd.dataplane import DataPlane
 from inferd.errors import DeadlineExceeded, DecoupledModel, UnsupportedFeature
 from inferd.frontends.http import bodies, compression
 from inferd.frontends.http.routes import Route
-from inferd.protocol import binary_extension
-from inferd.protocol.infer_json import (
-    DecodedRequest,
-    EncodedResponse,
-    decode_request,
-    encode_response,
-)
+from inferd.protocol import binary_extension, json_codec
+from inferd.protocol.infer_json import DecodedRequest, EncodedResponse, decode_request
 from inferd.protocol.infer_json_plain import Templates, decode_plain
 from inferd.protocol.json_document import parse
 from inferd.protocol.messages import InferRequest, InferResponse
@@ -106,6 +101,11 @@ class Inference:
             return self._decode_raw(view, route)
         if length > bodies.OFF_LOOP_SIZE:
             return await asyncio.to_thread(self._decode_bytes, view, length, route)
+        if length == len(body) or length > bodies.INLINE_SIZE:
+            # A short document in front of binary data has no numbers worth a look.
+            decoded = self._decode_quickly(view, length, route)
+            if decoded is not None:
+                return decoded
         document = await bodies.parse_json(view[:length])
         return self._decode(document, view[length:], route)
 
@@ -126,7 +126,19 @@ class Inference:
             self._templates.keep(header, len(binary), found)
         return found
 
+    def _decode_quickly(self, body: memoryview, length: int, route: Route) -> DecodedRequest | None:
+        return json_codec.CHOSEN.decode_quickly(
+            body[:length],
+            body[length:],
+            model_name=route.name,
+            model_version=route.version,
+            max_input_size=self._max_input_size,
+        )
+
     def _decode_bytes(self, body: memoryview, length: int, route: Route) -> DecodedRequest:
+        decoded = self._decode_quickly(body, length, route)
+        if decoded is not None:
+            return decoded
         return self._decode(parse(body[:length]), body[length:], route)
 
     def _decode(self, document: object, binary: memoryview, route: Route) -> DecodedRequest:
@@ -169,7 +181,9 @@ async def encode(response: InferResponse, decoded: DecodedRequest) -> EncodedRes
 
 def encode_now(response: InferResponse, decoded: DecodedRequest) -> EncodedResponse:
     """Write a response."""
-    return encode_response(response, decoded.request.outputs, decoded.binary_output)
+    return json_codec.CHOSEN.encode_response(
+        response, decoded.request.outputs, decoded.binary_output
+    )
 
 
 def is_long(response: InferResponse, decoded: DecodedRequest) -> bool:

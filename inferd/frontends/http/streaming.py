@@ -15,7 +15,7 @@ from aiohttp import web
 
 from inferd.errors import DeadlineExceeded, InferdError
 from inferd.frontends.http.errors import status_of
-from inferd.protocol.infer_json import encode_response
+from inferd.protocol.json_codec import CHOSEN
 from inferd.protocol.messages import InferResponse, RequestedOutput
 from inferd.scheduling.replies import Reply, ReplySource
 
@@ -113,7 +113,7 @@ async def _document(reply: Reply) -> bytes | None:
 def _encode(response: InferResponse) -> bytes:
     none: tuple[RequestedOutput, ...] = ()
     try:
-        return encode_response(response, none, binary_output=False).document
+        return CHOSEN.encode_response(response, none, binary_output=False).document
     except InferdError as error:
         return orjson.dumps({"error": error.message})
 

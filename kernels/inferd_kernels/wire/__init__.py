@@ -1,6 +1,6 @@
 """
-The bytes of the protocols, natively: HTTP/2 with gRPC's framing, and the inference messages.
+The bytes of the protocols, natively: HTTP/2 with gRPC framing, inference messages, JSON numbers.
 
-Both modules are optional: whoever imports them has a twin in pure Python for where they were
+All modules are optional: whoever imports them has a twin in pure Python for where they were
 not built.
 """
