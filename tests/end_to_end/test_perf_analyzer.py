@@ -105,7 +105,7 @@ def counts(http, model):
 def test_requests_in_flight(measure, server, protocol, arguments):
     """Every way of sending tensors works with a number of requests in flight, and none fails."""
     rows, _ = measure(server, protocol, "simple", "--concurrency-range", "1:4:3", *arguments)
-    assert [row["Concurrency"] for row in rows] == ["1", "4"]
+    assert sorted(row["Concurrency"] for row in rows) == ["1", "4"]
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
@@ -113,7 +113,7 @@ def test_request_rates(measure, server, protocol):
     """Requests at a rate are answered at that rate."""
     rates = ("--request-rate-range", "100:200:100", "--request-distribution", "poisson")
     rows, _ = measure(server, protocol, "simple", "--async", *rates)
-    assert [float(row["Request Rate"]) for row in rows] == [100, 200]
+    assert sorted(float(row["Request Rate"]) for row in rows) == [100, 200]
 
 
 @pytest.mark.parametrize(
