@@ -16,11 +16,13 @@ from inferd.cli.benchmark.http1 import ProtocolError
 _MOST_BLOCKS: Final = 256
 
 
-def request_block(authority: str, path: str, metadata: Iterable[tuple[str, str]]) -> bytes:
+def request_block(
+    authority: str, path: str, metadata: Iterable[tuple[str, str]], scheme: str = "http"
+) -> bytes:
     """Return the header block of a call: the pseudo-headers, what gRPC asks for, metadata."""
     headers = [
         (":method", "POST"),
-        (":scheme", "http"),
+        (":scheme", scheme),
         (":path", path),
         (":authority", authority),
         ("content-type", "application/grpc"),

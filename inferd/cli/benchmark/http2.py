@@ -6,6 +6,7 @@ Sources: RFC 9113, the gRPC protocol over HTTP/2.
 """
 
 import struct
+import zlib
 from collections import deque
 from collections.abc import Iterable
 from typing import Final
@@ -30,6 +31,7 @@ _PREFIX: Final = struct.Struct(">BI")
 _LARGEST: Final = (1 << 31) - 1
 _DEFAULT_WINDOW: Final = 65535
 _CREDIT: Final = 1 << 30
+_GZIP: Final = zlib.MAX_WBITS + 16
 
 
 class GrpcConnection:
@@ -40,6 +42,7 @@ class GrpcConnection:
         authority: ``HOST:PORT``.
         path: ``/package.Service/Method``.
         metadata: Further metadata.
+        scheme: ``"https"`` for a connection with TLS.
         keep_messages: Whether ``receive`` tells of messages, too, not only of ends.
 
     Attributes:
@@ -55,12 +58,13 @@ class GrpcConnection:
         path: str,
         metadata: Iterable[tuple[str, str]] = (),
         *,
+        scheme: str = "http",
         keep_messages: bool = False,
     ) -> None:
         self.settled = False
         self.going = False
         self.max_streams = _LARGEST
-        block = request_block(authority, path, metadata)
+        block = request_block(authority, path, metadata, scheme)
         self._block = block
         self._head = _frame_start(len(block), _HEADERS, _END_HEADERS)
         self._next_stream = 1
@@ -263,9 +267,18 @@ class GrpcConnection:
                 self._waiting.append((stream, rest, end))
 
 
-def framed(message: bytes) -> bytes:
-    """Return a message with the prefix gRPC puts before it: not compressed, its length."""
-    return _PREFIX.pack(0, len(message)) + message
+def framed(message: bytes, compression: str = "") -> bytes:
+    """
+    Return a message with the prefix gRPC puts before it: whether it is compressed, its length.
+
+    Args:
+        message: The message.
+        compression: ``""``, ``"gzip"`` or ``"deflate"``, which is zlib's format (RFC 9110).
+    """
+    if compression:
+        packer = zlib.compressobj(wbits=_GZIP if compression == "gzip" else zlib.MAX_WBITS)
+        message = packer.compress(message) + packer.flush()
+    return _PREFIX.pack(bool(compression), len(message)) + message
 
 
 def _frame_start(size: int, kind: int, flags: int) -> bytes:
