@@ -209,9 +209,10 @@ def _check_ids(plan: Plan, which: Extent) -> None:
     sequences = plan.sequences
     if sequences is None or not sequences.end_id:
         return
-    is_concurrency = which.range is not None and which.make(which.range.start).concurrency
-    live = max(level.concurrency for level in which.levels()) if is_concurrency else sequences.live
+    if which.range is not None and not which.range.end:
+        raise UsageError("a search without an end needs a --sequence-id-range without one")
     ids = sequences.end_id - sequences.first_id
+    live = max(level.concurrency or sequences.live for level in which.levels())
     if ids < live:
         raise UsageError(
             f"--sequence-id-range has {ids} ids for {live} sequences that are alive at a time"

@@ -13,6 +13,8 @@ from model_folders import tensors, write_identity, write_model
 from plain_http import PlainHttp
 from server_process import ServerProcess
 
+from inferd.__main__ import main
+
 REPEAT = (
     'backend: "repeat"\nmodel_transaction_policy { decoupled: true }\n'
     + tensors("input", "IN", "INT32", [-1])
@@ -311,6 +313,12 @@ def test_interrupted_run_shows_what_was_measured(servers):
         (["-u", "unix:///nonexistent/socket"], 1, "unix:/nonexistent/socket"),
         (["-i", "grpc", "-u", "grpcs://127.0.0.1:1"], 1, "127.0.0.1:1"),
         (["-m", "sequence", "--sequence-id-range", "1:3", *CONCURRENT], 2, "2 ids for 5 sequences"),
+        (
+            ["-m", "sequence", "--sequence-id-range", "1:9", "--concurrency-range", "1:0", "-l1"],
+            2,
+            "without one",
+        ),
+        (["-z", "--input-data", "x.json"], 2, "goes with no other"),
         (["--shape", "X:3"], 2, "no input 'X'"),
         (["-b", "9"], 2, "batches of up to 8"),
         (["-m", "large"], 2, "say --shape INPUT0:..."),
@@ -323,16 +331,17 @@ def test_interrupted_run_shows_what_was_measured(servers):
         (["-f", "out.txt"], 2, ".csv, .json"),
     ],
 )
-def test_errors_are_one_line(servers, arguments, code, message):
+def test_errors_are_one_line(servers, arguments, code, message, capsys):
     """What cannot be measured is said in one line, with the exit codes of the other commands."""
     url = servers[0].grpc if "grpc" in arguments else servers[0].http
-    command = [sys.executable, "-m", "inferd", "bench", "-m", "echo", "-u", url]
-    done = subprocess.run(
-        [*command, *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == code
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+    try:
+        found = main(["bench", "-m", "echo", "-u", url, *arguments])
+    except SystemExit as end:
+        found = end.code
+    said = capsys.readouterr().err
+    assert found == code
+    assert message in said
+    assert said.count("\n") == 1
 
 
 def test_requests_that_all_fail_end_the_run(servers):

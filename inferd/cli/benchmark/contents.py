@@ -14,6 +14,7 @@ from inferd.cli.clients.client import UsageError
 from inferd.protocol.tensors import Tensor
 
 _SEED = 1
+_MADE = {"zero", "random"}
 
 Inputs = dict[str, Tensor]
 
@@ -31,7 +32,9 @@ def streams(
     specs = {spec.name: spec for spec in metadata.inputs}
     needed = [spec for spec in specs.values() if not _is_optional(spec.name, config)]
     made = args.input_data[0]
-    if made in ("zero", "random"):
+    if len(args.input_data) > 1 and _MADE.intersection(args.input_data):
+        raise UsageError("--input-data zero or random goes with no other --input-data")
+    if made in _MADE:
         source = np.random.default_rng(_SEED)
         return [[{spec.name: _made(args, spec, made, shapes, source) for spec in needed}]]
     found: list[list[Inputs]] = []

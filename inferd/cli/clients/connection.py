@@ -47,6 +47,13 @@ def connect(protocol: str, url: str | None, tls: ClientTls | None = None) -> Cli
     Raises:
         UsageError: The address cannot be read, or a file of TLS.
     """
+    try:
+        return _client(protocol, url, tls)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _client(protocol: str, url: str | None, tls: ClientTls | None) -> Client:
     socket_path = parse_socket(url or "")
     if protocol == "grpc":
         from inferd.cli.clients.grpc import GrpcClient

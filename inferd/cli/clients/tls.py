@@ -3,8 +3,6 @@
 import ssl
 from dataclasses import dataclass
 
-from inferd.cli.clients.client import UsageError
-
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
@@ -34,17 +32,17 @@ class ClientTls:
             protocol: ``"http"`` or ``"grpc"``, which asks for HTTP/2.
 
         Raises:
-            UsageError: A file cannot be used, or a key has no certificate.
+            ValueError: A file cannot be used, or a key has no certificate.
         """
         if self.key and not self.certificate:
-            raise UsageError(f"the TLS key {self.key} lacks its certificate")
+            raise ValueError(f"the TLS key {self.key} lacks its certificate")
         try:
             context = ssl.create_default_context(cafile=self.root or None)
             if self.certificate:
                 context.load_cert_chain(self.certificate, self.key or None)
         except OSError as error:
             files = ", ".join(filter(None, (self.root, self.certificate, self.key)))
-            raise UsageError(f"cannot use the TLS files {files}: {error}") from error
+            raise ValueError(f"cannot use the TLS files {files}: {error}") from error
         context.check_hostname = self.checks_host and self.checks_peer
         if not self.checks_peer:
             context.verify_mode = ssl.CERT_NONE

@@ -4,7 +4,6 @@ import ssl
 
 import pytest
 
-from inferd.cli.clients.client import UsageError
 from inferd.cli.clients.tls import ClientTls
 
 
@@ -26,6 +25,6 @@ def test_what_is_checked(authority, client_pair, peer, host, mode, checks):
 
 @pytest.mark.parametrize("files", [("/no/root",), ("", "/no/certificate"), ("", "", "/no/key")])
 def test_files_that_cannot_be_used(files):
-    """A file that is missing, or lacks the other, is a usage error with its name."""
-    with pytest.raises(UsageError, match=files[-1]):
+    """A file that is missing, or lacks the other, is an error with its name."""
+    with pytest.raises(ValueError, match=files[-1]):
         ClientTls(*files).context("http")

@@ -125,7 +125,9 @@ class PerfAnalyzer:
 
     def _output(self, *command: str) -> str | None:
         """Run a command in the folder; return what it printed if it failed, else ``None``."""
-        done = subprocess.run(
-            command, cwd=self._folder, capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
+        told = {"cwd": self._folder, "capture_output": True, "text": True, "timeout": _SECONDS}
+        try:
+            done = subprocess.run(command, check=False, **told)
+        except subprocess.TimeoutExpired:
+            return f"no end after {_SECONDS:g} s: {' '.join(command)}"
         return (done.stderr or done.stdout)[-500:] or "?" if done.returncode else None
