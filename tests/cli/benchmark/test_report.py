@@ -109,3 +109,22 @@ def test_json():
     assert first["latency_us"]["p75"] == pytest.approx(2000, rel=1 / 128)
     assert second["latency_from"] == "the time a request is due"
     assert second["first_response_us"]["mean"] == 1000
+
+
+def test_summary_has_a_row_for_each_level():
+    """Several levels are told in a table."""
+    rows = report.summary([result(), result(50, Level(8))]).splitlines()[1:]
+    assert [row.split()[:4] for row in rows] == [
+        ["4", "in", "flight", "100.0"],
+        ["8", "in", "flight", "50.0"],
+    ]
+
+
+def test_paragraph_without_a_histogram_or_a_server():
+    """What was not asked for, or is not known, is left out."""
+    measured = result()
+    measured.server = None
+    found = report.level_text(measured, None, histogram=False)
+    assert "█" not in found
+    assert report.outside_us(measured) == 0
+    assert "server_side" not in json.loads(report.as_json([measured], None))["results"][0]
