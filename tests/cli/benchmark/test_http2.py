@@ -289,6 +289,19 @@ def test_last_stream_number():
     assert connection.going
 
 
+def test_answers_like_those_before():
+    """Headers that came before mean the same again, for every later call."""
+    server = Server()
+    connection = connected(server)
+    bad = [("grpc-status", "3"), ("grpc-message", "bad")]
+    for trailers, status in [(OK, ""), (bad, "bad")] * 3:
+        stream = call(connection)
+        server.take(connection)
+        server.answer(stream, framed(b"x"), trailers=trailers)
+        assert connection.receive(server.written()) == [(stream, END, status)]
+    assert connection.open_streams == 0
+
+
 @pytest.mark.parametrize(("compression", "window"), [("gzip", 31), ("deflate", 15)])
 def test_compressed_messages(compression, window):
     """The prefix says that a message is compressed and how long it is then."""
