@@ -219,19 +219,7 @@ def _add_wire_arguments(group: "argparse._ArgumentGroup") -> None:
 
 
 def _add_measuring_arguments(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument(
-        "--measurement-mode",
-        choices=("time_windows", "count_windows"),
-        default="time_windows",
-        help="count_windows are as long as it takes to finish --measurement-request-count requests",
-    )
-    group.add_argument(
-        "--measurement-request-count",
-        type=positive,
-        default=50,
-        metavar="COUNT",
-        help="(default: 50)",
-    )
+    _add_window_arguments(group)
     group.add_argument(
         "-p",
         "--measurement-interval",
@@ -275,6 +263,22 @@ def _add_measuring_arguments(group: "argparse._ArgumentGroup") -> None:
         help="requests to send before measuring (default: 0)",
     )
     _add_extent_arguments(group)
+
+
+def _add_window_arguments(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--measurement-mode",
+        choices=("time_windows", "count_windows"),
+        default="time_windows",
+        help="count_windows are as long as it takes to finish --measurement-request-count requests",
+    )
+    group.add_argument(
+        "--measurement-request-count",
+        type=positive,
+        default=50,
+        metavar="COUNT",
+        help="(default: 50)",
+    )
 
 
 def _add_extent_arguments(group: "argparse._ArgumentGroup") -> None:
