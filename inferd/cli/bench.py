@@ -6,19 +6,23 @@ import ipaddress
 import signal
 import sys
 from contextlib import AsyncExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
-from inferd.cli.arguments import add_model_arguments, positive, shape
-from inferd.cli.benchmark import options, plot, report
+from inferd.cli.arguments import add_model_arguments
+from inferd.cli.benchmark import csv_table, drawing, options, plot, report
+from inferd.cli.benchmark.arguments import add_bench_arguments
+from inferd.cli.benchmark.extent import Extent, extent
 from inferd.cli.benchmark.measure import Measurement, Result
 from inferd.cli.benchmark.options import Measuring
-from inferd.cli.benchmark.plan import Level
+from inferd.cli.benchmark.plan import Plan, parts
 from inferd.cli.benchmark.preparation import prepare
 from inferd.cli.benchmark.processes import LoadProcesses
 from inferd.cli.benchmark.progress import ProgressLine
 from inferd.cli.benchmark.target import Target
 from inferd.cli.clients.client import ClientError, UsageError
 from inferd.cli.clients.connection import add_connection_arguments, connect, run_command
+from inferd.cli.clients.tls import ClientTls
 from inferd.cpus import usable_cpus
 
 _EPILOG = """\
@@ -28,13 +32,21 @@ or not others were answered, and the latency counts from the moment a request is
 waits because the server is slow counts (no coordinated omission).
 
 A level is measured in windows of the measurement interval until three in a row differ by
-less than --stability-percentage in throughput and latency; those three are reported.
+at most --stability-percentage in throughput and latency; those three are reported.
 
-The server is loaded over TCP: -u is HOST:PORT, with HTTP also https://HOST:PORT.
+A model that takes sequences gets whole ones: a request in flight of each at a time, and those
+that a measurement interrupts are ended after it.
 
-input data (--input-data FILE.json), as perf_analyzer reads it:
+input data, as perf_analyzer reads it: a folder with a file per input, or FILE.json:
   {"data": [{"INPUT0": [1, 2, 3], "INPUT1": {"content": [4, 5, 6], "shape": [3]}},
             {"INPUT0": {"b64": "AAAA"}, "INPUT1": ...}]}
+  {"data": [[{...}, {...}], [{...}]]}       two streams, which sequences take in turns
+
+-f FILE.csv has a row per level with perf_analyzer's columns in microseconds, and Failed and
+Server. "Client Send" and "Client Recv" are 0: "Network+Server Send/Recv" is all of the latency
+that the server's statistics do not account for. --verbose-csv adds the mean and largest latency,
+its standard deviation, the 99.9th percentile, the time to the first response of decoupled models,
+the rates of requests and responses, the mean batch size, and the processor time of the load.
 """
 
 
@@ -49,192 +61,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     add_model_arguments(parser)
     add_connection_arguments(parser)
-    _add_load_arguments(parser.add_argument_group("load"))
-    _add_request_arguments(parser.add_argument_group("requests"))
-    _add_measuring_arguments(parser.add_argument_group("measuring"))
-    _add_report_arguments(parser.add_argument_group("reports"))
+    add_bench_arguments(parser)
     parser.set_defaults(run=run)
-
-
-def _add_load_arguments(group: "argparse._ArgumentGroup") -> None:
-    which = group.add_mutually_exclusive_group()
-    which.add_argument(
-        "--concurrency-range",
-        type=options.concurrency_range,
-        metavar="START[:END[:STEP]]",
-        help="requests in flight (default: 1)",
-    )
-    which.add_argument(
-        "--request-rate-range",
-        type=options.rate_range,
-        metavar="START[:END[:STEP]]",
-        help="requests per second",
-    )
-    group.add_argument(
-        "--request-distribution",
-        choices=("constant", "poisson"),
-        default="constant",
-        help="the intervals of a request rate (default: constant)",
-    )
-    group.add_argument(
-        "--processes",
-        type=positive,
-        help="processes that make the load (default: as many as CPUs; half of them when the "
-        "server is on this machine)",
-    )
-    group.add_argument(
-        "--connections",
-        type=positive,
-        help="connections of each process: gRPC's share the requests in flight (default: 1); HTTP "
-        "has one per request in flight, and at most so many with a rate (default: 128)",
-    )
-
-
-def _add_request_arguments(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument(
-        "-b", "--batch-size", type=positive, default=1, help="rows per request (default: 1)"
-    )
-    group.add_argument(
-        "--shape",
-        action="append",
-        default=[],
-        type=shape,
-        metavar="NAME:1,16",
-        help="the shape of an input, with or without the batch dimension",
-    )
-    group.add_argument(
-        "--input-data",
-        default="random",
-        metavar="zero|random|FILE.json",
-        help="what is sent; random is drawn once (default: random)",
-    )
-    group.add_argument("--string-data", metavar="TEXT", help="what BYTES elements hold")
-    group.add_argument(
-        "--string-length",
-        type=positive,
-        default=128,
-        help="the length of random BYTES elements (default: 128)",
-    )
-    _add_wire_arguments(group)
-
-
-def _add_wire_arguments(group: "argparse._ArgumentGroup") -> None:
-    for side in ("input", "output"):
-        group.add_argument(
-            f"--{side}-tensor-format",
-            dest=f"{side}_format",
-            choices=("binary", "json"),
-            default="binary",
-            help=f"how {side}s travel over HTTP (default: binary)",
-        )
-    group.add_argument("--json", action="store_true", help="inputs and outputs as JSON")
-    group.add_argument(
-        "--streaming",
-        action="store_true",
-        help="use gRPC's ModelStreamInfer; decoupled models need it",
-    )
-    group.add_argument(
-        "--async",
-        "-a",
-        action="store_true",
-        help="accepted, as perf_analyzer has it: requests are always sent asynchronously",
-    )
-    group.add_argument(
-        "-H",
-        "--header",
-        action="append",
-        default=[],
-        type=options.header,
-        metavar="NAME:VALUE",
-        help="a further header or metadata entry",
-    )
-
-
-def _add_measuring_arguments(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument(
-        "-p",
-        "--measurement-interval",
-        type=positive,
-        default=5000,
-        metavar="MILLISECONDS",
-        help="length of a window (default: 5000)",
-    )
-    group.add_argument(
-        "-s",
-        "--stability-percentage",
-        type=positive,
-        default=10,
-        metavar="PERCENT",
-        help="(default: 10)",
-    )
-    group.add_argument(
-        "-r",
-        "--max-trials",
-        type=positive,
-        default=10,
-        help="windows at most (default: 10)",
-    )
-    group.add_argument(
-        "--percentile",
-        type=options.percentile,
-        help="the percentile that must be stable, and is shown (default: the mean latency)",
-    )
-    group.add_argument(
-        "--request-count",
-        type=options.natural,
-        default=0,
-        metavar="COUNT",
-        help="measure so many requests instead of windows",
-    )
-    group.add_argument(
-        "--warmup-request-count",
-        type=options.natural,
-        default=0,
-        metavar="COUNT",
-        help="requests to send before measuring (default: 0)",
-    )
-    _add_extent_arguments(group)
-
-
-def _add_extent_arguments(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument(
-        "-l",
-        "--latency-threshold",
-        type=options.natural,
-        default=0,
-        metavar="MILLISECONDS",
-        help="end after the first level above this latency",
-    )
-    group.add_argument(
-        "--compare",
-        metavar="HOST:PORT",
-        help="measure this server, too, in turns, and print the medians and -u's ratio to it",
-    )
-    group.add_argument(
-        "--rounds",
-        type=positive,
-        default=5,
-        help="with --compare, windows of each server (default: 5)",
-    )
-
-
-def _add_report_arguments(group: "argparse._ArgumentGroup") -> None:
-    group.add_argument(
-        "-f",
-        "--file",
-        action="append",
-        default=[],
-        type=options.output_file(".csv", ".json"),
-        metavar="FILE.csv|FILE.json",
-        help="write the measurements; .csv has perf_analyzer's columns and some more",
-    )
-    group.add_argument(
-        "--plot",
-        type=options.output_file(".svg"),
-        metavar="FILE.svg",
-        help="draw latency over throughput or, with one level, over percentiles",
-    )
-    group.add_argument("--no-histogram", action="store_true", help="do not draw the latencies")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -249,34 +77,43 @@ async def _bench(args: argparse.Namespace) -> None:
         raise UsageError("tensors travel as JSON over HTTP only: use -i http")
     if args.protocol == "http" and args.streaming:
         raise UsageError("streaming is only possible with the gRPC protocol: use -i grpc")
-    levels = options.levels(
-        args.concurrency_range,
-        args.request_rate_range,
-        poisson=args.request_distribution == "poisson",
+    if args.protocol == "http" and args.grpc_compression_algorithm:
+        raise UsageError("requests are compressed with the gRPC protocol only: use -i grpc")
+    args.input_data = args.input_data or ["random"]
+    _check_plots(args.plot)
+    which = _extent(args)
+    tls = ClientTls(
+        args.tls_root,
+        args.tls_certificate,
+        args.tls_key,
+        checks_peer=args.ssl_https_verify_peer > 0,
+        checks_host=args.ssl_https_verify_host > 0,
     )
     urls = [args.url, *([args.compare] if args.compare else [])]
     async with AsyncExitStack() as stack:
         targets = []
         for url in urls:
-            client = await stack.enter_async_context(connect(args.protocol, url))
-            targets.append(await prepare(client, args, url))
+            url = _encrypted(url) if args.ssl_grpc_use_ssl and args.protocol == "grpc" else url
+            client = await stack.enter_async_context(connect(args.protocol, url, tls))
+            targets.append(await prepare(client, args, url, tls))
         if len({target.name for target in targets}) < len(targets):
             raise UsageError("--compare needs another server than -u")
-        count = args.processes or _processes(targets[0].plan.host, levels)
+        _check_ids(targets[0].plan, which)
+        count = args.processes or _processes(targets[0].plan, which)
         processes = await stack.enter_async_context(LoadProcesses(count))
-        await _measure(args, processes, targets, levels)
+        await _measure(args, processes, targets, which)
 
 
 async def _measure(
-    args: argparse.Namespace, processes: LoadProcesses, targets: list[Target], levels: list[Level]
+    args: argparse.Namespace, processes: LoadProcesses, targets: list[Target], which: Extent
 ) -> None:
     """Measure and report; an interruption or a failure ends the one but not the other."""
     progress = ProgressLine(sys.stderr)
     measurement = Measurement(processes, _measuring(args), progress.show)
     work = (
-        measurement.compare(targets, levels)
+        measurement.compare(targets, which.levels())
         if args.compare
-        else (measurement.sweep(targets[0], levels))
+        else measurement.sweep(targets[0], which.search())
     )
     print(_title(args, processes.count), flush=True)
     task = asyncio.ensure_future(work)
@@ -290,7 +127,7 @@ async def _measure(
         print("interrupted: this is what was measured so far")
     progress.clear()
     results = [result for result in measurement.results if result.sample.answered]
-    _report(args, results, processes.count)
+    _report(args, results)
     if failure is not None:
         raise failure
     if task.cancelled():
@@ -299,7 +136,12 @@ async def _measure(
 
 def _measuring(args: argparse.Namespace) -> Measuring:
     return Measuring(
-        interval_ns=args.measurement_interval * 1_000_000,
+        interval_ns=(
+            args.measurement_interval * 1_000_000 if args.measurement_mode == "time_windows" else 0
+        ),
+        window_requests=(
+            args.measurement_request_count if args.measurement_mode == "count_windows" else 1
+        ),
         requests=args.request_count,
         warmup=args.warmup_request_count,
         stability=args.stability_percentage,
@@ -310,57 +152,131 @@ def _measuring(args: argparse.Namespace) -> Measuring:
     )
 
 
-def _processes(host: str, levels: list[Level]) -> int:
+def _extent(args: argparse.Namespace) -> Extent:
+    """
+    Return the levels that are measured.
+
+    Raises:
+        UsageError: The options do not say where they end.
+    """
+    intervals: tuple[int, ...] = ()
+    if args.request_intervals:
+        try:
+            text = Path(args.request_intervals).read_text()
+        except (OSError, ValueError) as error:
+            raise UsageError(f"cannot read {args.request_intervals}: {error}") from error
+        intervals = options.read_intervals(text, args.request_intervals)
+    found = extent(
+        args.concurrency_range,
+        args.request_rate_range,
+        intervals,
+        poisson=args.request_distribution == "poisson",
+        is_binary=args.binary_search,
+    )
+    is_open = found.range is not None and not found.range.end
+    if (is_open or args.binary_search) and not args.latency_threshold:
+        raise UsageError("a search without an end, or a binary one, needs --latency-threshold")
+    if args.compare and (is_open or args.binary_search):
+        raise UsageError("--compare measures every level of a range: give START:END[:STEP]")
+    return found
+
+
+def _encrypted(url: str | None) -> str:
+    found = url or "localhost"
+    return found if "://" in found or found.startswith("unix:") else f"grpcs://{found}"
+
+
+def _check_plots(files: list[str]) -> None:
+    """
+    Find out before the measurement whether plots can be drawn.
+
+    Raises:
+        UsageError: Pillow is missing.
+    """
+    if any(file.lower().endswith(".png") for file in files) and not find_spec("PIL"):
+        raise UsageError(
+            "a PNG plot needs Pillow: install inferd[images], or name a file that ends in .svg"
+        )
+
+
+def _check_ids(plan: Plan, which: Extent) -> None:
+    """
+    Find out whether there are ids for all sequences that are alive at a time.
+
+    Raises:
+        UsageError: There are too few.
+    """
+    sequences = plan.sequences
+    if sequences is None or not sequences.end_id:
+        return
+    if which.range is not None and not which.range.end:
+        raise UsageError("a search without an end needs a --sequence-id-range without one")
+    ids = sequences.end_id - sequences.first_id
+    live = max(level.concurrency or sequences.live for level in which.levels())
+    if ids < live:
+        raise UsageError(
+            f"--sequence-id-range has {ids} ids for {live} sequences that are alive at a time"
+        )
+
+
+def _processes(plan: Plan, which: Extent) -> int:
     """Return how many processes make the load when nobody says."""
     cpus = usable_cpus()
-    count = max(cpus // 2, 1) if _is_local(host) else cpus
-    if levels[0].rate:
+    count = max(cpus // 2, 1) if _is_local(plan) else cpus
+    if which.range is None or not which.range.end:
         return count
-    return min(count, *(level.concurrency for level in levels))
+    return max(parts(plan, level, count) for level in which.levels())
 
 
-def _is_local(host: str) -> bool:
-    if host == "localhost":
+def _is_local(plan: Plan) -> bool:
+    if plan.socket_path or plan.host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(plan.host).is_loopback
     except ValueError:
         return False
 
 
 def _title(args: argparse.Namespace, processes: int) -> str:
-    since = "is due" if args.request_rate_range else "is sent"
+    is_rate = args.request_rate_range or args.request_intervals
     how = {"http": "HTTP", "grpc": "gRPC stream" if args.streaming else "gRPC"}[args.protocol]
     if args.protocol == "http":
         how += f", {args.input_format} inputs, {args.output_format} outputs"
     return (
         f"model {args.model_name}, {how}, batch size {args.batch_size}, {processes} load "
-        f"process{'es' if processes > 1 else ''}; latency from when a request {since}\n"
+        f"process{'es' if processes > 1 else ''}; latency from when a request "
+        f"{'is due' if is_rate else 'is sent'}\n"
     )
 
 
-def _report(args: argparse.Namespace, results: list[Result], processes: int) -> None:
+def _report(args: argparse.Namespace, results: list[Result]) -> None:
     if not results:
         return
     if args.compare:
         print(report.comparison(results))
     else:
         for result in results:
-            text = report.level_text(
-                result, args.percentile, processes, histogram=not args.no_histogram
-            )
+            text = report.level_text(result, args.percentile, histogram=not args.no_histogram)
             print(text + "\n")
         if len(results) > 1:
             print(report.summary(results))
+        if args.latency_threshold:
+            print(report.verdict(results, args.latency_threshold, args.percentile))
     for file in args.file:
-        csv = file.lower().endswith(".csv")
-        _write(file, report.as_csv(results) if csv else report.as_json(results, args.percentile))
+        if file.lower().endswith(".csv"):
+            text = csv_table.as_csv(results, args.percentile, is_verbose=args.verbose_csv)
+        else:
+            text = report.as_json(results, args.percentile)
+        _write(file, text.encode())
     if args.plot:
-        _write(args.plot, plot.as_svg(plot.plot_of(results, args.model_name)))
+        drawn = plot.laid_out(plot.plot_of(results, args.model_name))
+        for file in args.plot:
+            is_png = file.lower().endswith(".png")
+            _write(file, drawing.as_png(drawn) if is_png else drawing.as_svg(drawn))
 
 
-def _write(file: str, text: str) -> None:
+def _write(file: str, content: bytes) -> None:
     try:
-        Path(file).write_text(text)
+        Path(file).write_bytes(content)
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error}") from error

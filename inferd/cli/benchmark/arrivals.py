@@ -1,13 +1,13 @@
 """
 When the requests of a request rate are due.
 
-Every process gets its share: of constant intervals each ``processes``-th request, of a
-Poisson process a Poisson process of its own with a part of the rate.
+Every process gets its share: of constant and given intervals each ``processes``-th request, of
+a Poisson process a Poisson process of its own with a part of the rate.
 """
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 _SECOND = 1_000_000_000
 
@@ -23,6 +23,22 @@ def constant(rate: float, index: int, processes: int) -> Iterator[int]:
     """
     for number in itertools.count(index, processes):
         yield int(number * _SECOND / rate)
+
+
+def given(intervals: Sequence[int], index: int, processes: int) -> Iterator[int]:
+    """
+    Yield the due times, in nanoseconds after the start, of intervals that begin again.
+
+    Args:
+        intervals: The time from each request to the next, in nanoseconds.
+        index: Which of the processes.
+        processes: How many there are.
+    """
+    due = 0
+    for number, interval in enumerate(itertools.cycle(intervals)):
+        if number % processes == index:
+            yield due
+        due += interval
 
 
 def poisson(rate: float, processes: int, seed: int) -> Iterator[int]:

@@ -5,6 +5,7 @@ Each power of two is divided into 128 buckets, as HdrHistogram does: a percentil
 most 1/128 (0.8 %) above the exact one, over the whole range of 64-bit nanoseconds.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Final
 
@@ -56,6 +57,12 @@ class Histogram:
     def mean(self) -> float:
         """The exact mean; 0 when there is none."""
         return self.total / self.count if self.count else 0.0
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation, as exact as the buckets; 0 when there is none."""
+        squares = sum(count * (upper - self.mean) ** 2 for upper, count in self.counts())
+        return math.sqrt(squares / self.count) if self.count else 0.0
 
     def percentile(self, percent: float) -> int:
         """

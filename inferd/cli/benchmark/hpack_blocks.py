@@ -16,11 +16,13 @@ from inferd.cli.benchmark.http1 import ProtocolError
 _MOST_BLOCKS: Final = 256
 
 
-def request_block(authority: str, path: str, metadata: Iterable[tuple[str, str]]) -> bytes:
+def request_block(
+    authority: str, path: str, metadata: Iterable[tuple[str, str]], scheme: str = "http"
+) -> bytes:
     """Return the header block of a call: the pseudo-headers, what gRPC asks for, metadata."""
     headers = [
         (":method", "POST"),
-        (":scheme", "http"),
+        (":scheme", scheme),
         (":path", path),
         (":authority", authority),
         ("content-type", "application/grpc"),
@@ -33,15 +35,20 @@ def request_block(authority: str, path: str, metadata: Iterable[tuple[str, str]]
 
 
 class BlockReader:
-    """Tells what received header blocks say about the end of a call."""
+    """
+    Tells what received header blocks say about the end of a call.
 
-    __slots__ = ("_decoder", "_known")
+    Attributes:
+        known: What blocks said that have come before, see :meth:`status`.
+    """
+
+    __slots__ = ("_decoder", "known")
 
     def __init__(self) -> None:
         self._decoder = Decoder()
         self._decoder.max_allowed_table_size = 0
         self._decoder.header_table_size = 0
-        self._known: dict[bytes, str | None] = {}
+        self.known: dict[bytes, str | None] = {}
 
     def status(self, block: bytes) -> str | None:
         """
@@ -51,11 +58,11 @@ class BlockReader:
             ProtocolError: It cannot be decoded.
         """
         try:
-            return self._known[block]
+            return self.known[block]
         except KeyError:
             status = self._decoded(block)
-        if len(self._known) < _MOST_BLOCKS:
-            self._known[block] = status
+        if len(self.known) < _MOST_BLOCKS:
+            self.known[block] = status
         return status
 
     def _decoded(self, block: bytes) -> str | None:

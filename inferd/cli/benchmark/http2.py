@@ -6,6 +6,7 @@ Sources: RFC 9113, the gRPC protocol over HTTP/2.
 """
 
 import struct
+import zlib
 from collections import deque
 from collections.abc import Iterable
 from typing import Final
@@ -30,6 +31,9 @@ _PREFIX: Final = struct.Struct(">BI")
 _LARGEST: Final = (1 << 31) - 1
 _DEFAULT_WINDOW: Final = 65535
 _CREDIT: Final = 1 << 30
+_WHOLE_HEADERS: Final = (_END_HEADERS, _END_HEADERS | _END_STREAM)
+_NO_STATUS: Final = "the server ended the call without a status"
+_GZIP: Final = zlib.MAX_WBITS + 16
 
 
 class GrpcConnection:
@@ -40,6 +44,7 @@ class GrpcConnection:
         authority: ``HOST:PORT``.
         path: ``/package.Service/Method``.
         metadata: Further metadata.
+        scheme: ``"https"`` for a connection with TLS.
         keep_messages: Whether ``receive`` tells of messages, too, not only of ends.
 
     Attributes:
@@ -55,14 +60,15 @@ class GrpcConnection:
         path: str,
         metadata: Iterable[tuple[str, str]] = (),
         *,
+        scheme: str = "http",
         keep_messages: bool = False,
     ) -> None:
         self.settled = False
         self.going = False
         self.max_streams = _LARGEST
-        block = request_block(authority, path, metadata)
+        block = request_block(authority, path, metadata, scheme)
         self._block = block
-        self._head = _frame_start(len(block), _HEADERS, _END_HEADERS)
+        self._head = (len(block) >> 8, len(block) & 255, _HEADERS, _END_HEADERS)
         self._next_stream = 1
         self._window = _DEFAULT_WINDOW
         self._initial = _DEFAULT_WINDOW
@@ -93,7 +99,7 @@ class GrpcConnection:
         self._next_stream += 2
         if self._next_stream > _LARGEST:
             self.going = True
-        self.output += (self._head, _U32.pack(stream), self._block)
+        self.output += (_HEAD.pack(*self._head, stream), self._block)
         self._windows[stream] = self._initial
         return stream
 
@@ -114,7 +120,7 @@ class GrpcConnection:
             return
         self._window -= size
         self._windows[stream] = window - size
-        self.output += (_frame_start(size, _DATA, end), _U32.pack(stream), message)
+        self.output += (_HEAD.pack(size >> 8, size & 255, _DATA, end, stream), message)
 
     def close_send(self, stream: int) -> None:
         """Say that no further message comes on a stream."""
@@ -131,17 +137,23 @@ class GrpcConnection:
         if self._buffer:
             data = self._buffer + data
         position, stop = 0, len(data)
+        unpack, known = _HEAD.unpack_from, self._blocks.known
         while stop - position >= 9:
-            high, low, kind, flags, stream = _HEAD.unpack_from(data, position)
-            end = position + 9 + (high << 8) + low
+            high, low, kind, flags, stream = unpack(data, position)
+            start = position + 9
+            end = start + (high << 8) + low
             if end > stop:
                 break
-            if kind == _DATA:
-                self._data(stream, flags, data, position + 9, end, events)
+            if kind == _HEADERS and flags in _WHOLE_HEADERS and (block := data[start:end]) in known:
+                # Nearly all of the load is this branch: a block that came before.
+                if flags & _END_STREAM:
+                    self._end(stream, known[block], events)
+            elif kind == _DATA:
+                self._data(stream, flags, data, start, end, events)
             elif kind in (_HEADERS, _CONTINUATION):
-                self._headers(kind, flags, stream, data[position + 9 : end], events)
+                self._headers(kind, flags, stream, data[start:end], events)
             else:
-                self._control(kind, flags, stream, data[position + 9 : end], events)
+                self._control(kind, flags, stream, data[start:end], events)
             position = end
         self._buffer = data[position:]
         return events
@@ -156,7 +168,7 @@ class GrpcConnection:
         if self._messages is not None and stream in self._windows:
             self._collect(stream, _unpadded(data[start:end], flags), events)
         if flags & _END_STREAM:
-            self._end(stream, "the server ended the call without a status", events)
+            self._end(stream, None, events)
 
     def _collect(self, stream: int, data: bytes, events: list[Event]) -> None:
         """Put a stream's bytes together and tell of the messages they complete."""
@@ -194,16 +206,16 @@ class GrpcConnection:
         self._partial = None
         status = self._blocks.status(block)
         if ends:
-            missing = "the server ended the call without a status"
-            self._end(stream, missing if status is None else status, events)
+            self._end(stream, status, events)
 
-    def _end(self, stream: int, error: str, events: list[Event]) -> None:
+    def _end(self, stream: int, error: str | None, events: list[Event]) -> None:
+        """Tell of the end of a call; ``None`` is one without a status."""
         if self._windows.pop(stream, None) is None:
             return
         if self._messages is not None:
             self._messages.pop(stream, None)
             self._stream_received.pop(stream, None)
-        events.append((stream, END, error))
+        events.append((stream, END, _NO_STATUS if error is None else error))
 
     def _control(
         self, kind: int, flags: int, stream: int, body: bytes, events: list[Event]
@@ -257,20 +269,24 @@ class GrpcConnection:
                 self._window -= size
                 self._windows[stream] -= size
                 last = end and size == len(rest)
-                self.output += (_frame_start(size, _DATA, last), _U32.pack(stream), rest[:size])
+                self.output += (_HEAD.pack(size >> 8, size & 255, _DATA, last, stream), rest[:size])
                 rest = rest[size:]
             if rest:
                 self._waiting.append((stream, rest, end))
 
 
-def framed(message: bytes) -> bytes:
-    """Return a message with the prefix gRPC puts before it: not compressed, its length."""
-    return _PREFIX.pack(0, len(message)) + message
+def framed(message: bytes, compression: str = "") -> bytes:
+    """
+    Return a message with the prefix gRPC puts before it: whether it is compressed, its length.
 
-
-def _frame_start(size: int, kind: int, flags: int) -> bytes:
-    """Return the head of a frame without its stream."""
-    return _HEAD.pack(size >> 8, size & 255, kind, flags, 0)[:5]
+    Args:
+        message: The message.
+        compression: ``""``, ``"gzip"`` or ``"deflate"``, which is zlib's format (RFC 9110).
+    """
+    if compression:
+        packer = zlib.compressobj(wbits=_GZIP if compression == "gzip" else zlib.MAX_WBITS)
+        message = packer.compress(message) + packer.flush()
+    return _PREFIX.pack(bool(compression), len(message)) + message
 
 
 def _frame(kind: int, flags: int, stream: int, body: bytes) -> bytes:

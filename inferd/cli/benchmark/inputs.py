@@ -4,7 +4,7 @@ import base64
 import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -127,24 +127,51 @@ def dtype(datatype: str) -> "np.dtype[Any]":
     return BY_NAME[datatype].dtype
 
 
-def read_items(path: Path) -> list[dict[str, Any]]:
+def read_streams(path: Path) -> list[list[dict[str, Any]]]:
     """
-    Return the entries of a perf_analyzer data file: ``{"data": [{INPUT: VALUES, ...}, ...]}``.
+    Return the streams of a perf_analyzer data file: ``{"data": [{INPUT: VALUES, ...}, ...]}``.
 
-    The entries of several streams follow each other.
+    Entries that are not in a list of their own make one stream; ``{"data": [[...], [...]]}``
+    has one per list.
 
     Raises:
         UsageError: The file cannot be read or is not such a file.
     """
     try:
         data = json.loads(path.read_bytes())["data"]
-        streams = [entry if isinstance(entry, list) else [entry] for entry in data]
+        streams = [entry for entry in data if isinstance(entry, list)]
+        if alone := [entry for entry in data if not isinstance(entry, list)]:
+            streams.append(alone)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"cannot read the input data {path}: {error!r}") from error
     items = list(itertools.chain.from_iterable(streams))
-    if not items or not all(isinstance(item, dict) for item in items):
+    if not all(streams) or not items or not all(isinstance(item, dict) for item in items):
         raise UsageError(f"cannot read the input data {path}: 'data' holds no requests")
-    return items
+    return streams
+
+
+def read_folder(folder: Path, specs: Iterable[Spec]) -> dict[str, Any]:
+    """
+    Return the entry that a perf_analyzer data folder makes: a file for each input, by its name.
+
+    A file has the raw bytes of the tensor, or of ``BYTES`` an element per line.
+
+    Raises:
+        UsageError: A file cannot be read.
+    """
+    entry: dict[str, Any] = {}
+    for spec in specs:
+        file = folder / spec.name
+        try:
+            if not file.exists():
+                continue
+            if spec.datatype == "BYTES":
+                entry[spec.name] = file.read_text().splitlines()
+            else:
+                entry[spec.name] = {"b64": base64.b64encode(file.read_bytes()).decode()}
+        except (OSError, ValueError) as error:
+            raise UsageError(f"cannot read the input data {file}: {error}") from error
+    return entry
 
 
 def item_array(spec: Spec, entry: Any, shapes: Shapes) -> Array:

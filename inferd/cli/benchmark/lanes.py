@@ -16,6 +16,7 @@ from typing import Protocol, cast
 from inferd.cli.benchmark.http1 import ProtocolError, ResponseReader
 from inferd.cli.benchmark.http2 import MESSAGE, GrpcConnection
 from inferd.cli.benchmark.plan import Plan
+from inferd.cli.benchmark.sequences import LiveSequence, Sequences
 from inferd.cli.benchmark.stream_messages import read_response
 from inferd.cli.clients.http_errors import error_text
 
@@ -25,6 +26,8 @@ NOW = -1
 
 class Load(Protocol):
     """What lanes report to, and are given work by."""
+
+    sequences: Sequences | None
 
     def next_due(self) -> int | None:
         """Return when the next request is due, ``NOW``, or ``None`` when there is none."""
@@ -57,6 +60,8 @@ class Lane(asyncio.Protocol):
         self.connected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._load = load
         self._requests: Iterator[bytes] = itertools.cycle(plan.requests)
+        self._sequences = load.sequences
+        self._alive: dict[int, LiveSequence] = {}
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -82,7 +87,26 @@ class Lane(asyncio.Protocol):
         """Fail what is in flight."""
         for _ in range(self.in_flight):
             self._load.failed(message)
+        for stream in list(self._alive):
+            self._give_up(stream)
         self._forget()
+
+    def _next(self, stream: int) -> bytes:
+        """Return the next request; with sequences, remember whose it is."""
+        if self._sequences is None:
+            return next(self._requests)
+        self._alive[stream], request = self._sequences.take()
+        return request
+
+    def _go_on(self, stream: int) -> None:
+        """Let a sequence's next request be sent."""
+        if self._sequences is not None:
+            self._sequences.answered(self._alive.pop(stream))
+
+    def _give_up(self, stream: int) -> None:
+        """Give up the sequence whose request failed."""
+        if self._sequences is not None and stream in self._alive:
+            self._sequences.failed(self._alive.pop(stream))
 
     @property
     @abstractmethod
@@ -132,7 +156,7 @@ class HttpLane(Lane):
             return
         due = self._load.next_due()
         if due is not None:
-            request = next(self._requests)
+            request = self._next(0)
             self._started = time.perf_counter_ns() if due == NOW else due
             self._transport.write(request)
 
@@ -151,8 +175,10 @@ class HttpLane(Lane):
         self._started = None
         if self._reader.status == 200:
             self._load.answered(latency, 1, latency)
+            self._go_on(0)
         else:
             self._load.failed(error_text(self._reader.status, self._reader.body))
+            self._give_up(0)
         if self._reader.closes:
             self.close()
         else:
@@ -169,7 +195,11 @@ class GrpcLane(Lane):
     def __init__(self, load: Load, plan: Plan, limit: int) -> None:
         super().__init__(load, plan, limit)
         self._wire = GrpcConnection(
-            plan.authority, plan.path, plan.headers, keep_messages=plan.streaming
+            plan.authority,
+            plan.path,
+            plan.headers,
+            scheme="https" if plan.tls else "http",
+            keep_messages=plan.streaming,
         )
         self._started: dict[int, int] = {}
         self._fresh: list[int] = []
@@ -205,7 +235,7 @@ class GrpcLane(Lane):
 
     def _send(self) -> int:
         stream = self._wire.open()
-        self._wire.send(stream, next(self._requests), end=True)
+        self._wire.send(stream, self._next(stream), end=True)
         return stream
 
     def data_received(self, data: bytes) -> None:
@@ -231,8 +261,10 @@ class GrpcLane(Lane):
         started = self._started.pop(stream)
         if value:
             self._load.failed(str(value))
+            self._give_up(stream)
         else:
             self._load.answered(now - started, 1, now - started)
+            self._go_on(stream)
 
     def _flush(self) -> None:
         output = self._wire.output
@@ -262,7 +294,7 @@ class StreamLane(GrpcLane):
 
     def _send(self) -> int:
         stream = self._idle.pop() if self._idle else self._wire.open()
-        self._wire.send(stream, next(self._requests), end=False)
+        self._wire.send(stream, self._next(stream), end=False)
         return stream
 
     def _event(self, stream: int, kind: int, value: bytes | str, now: int) -> None:
@@ -277,11 +309,13 @@ class StreamLane(GrpcLane):
         count += response.has_outputs or not self._decoupled
         if response.error:
             self._load.failed(response.error)
+            self._give_up(stream)
         elif self._decoupled and not response.is_final:
             self._responses[stream] = (count, first)
             return
         else:
             self._load.answered(now - started, count, first)
+            self._go_on(stream)
         del self._started[stream]
         self._responses.pop(stream, None)
         self._idle.append(stream)
@@ -291,4 +325,5 @@ class StreamLane(GrpcLane):
         if stream in self._idle:
             self._idle.remove(stream)
         if self._started.pop(stream, None) is not None:
+            self._give_up(stream)
             self._load.failed(error or "the server ended the stream before its answer")

@@ -1,16 +1,16 @@
 """Keeps the requests of one process going: a number in flight, or a rate."""
 
 import asyncio
-import ssl
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from inferd.cli.benchmark import arrivals
 from inferd.cli.benchmark.lanes import NOW, GrpcLane, HttpLane, Lane, StreamLane
 from inferd.cli.benchmark.plan import Level, Plan, shares
 from inferd.cli.benchmark.sample import Sample
+from inferd.cli.benchmark.sequences import Sequences
 
 _RETRY_SECONDS: Final = 0.05
 _DRAIN_SECONDS: Final = 5.0
@@ -29,13 +29,15 @@ class RunningLoad:
 
     def __init__(self, plan: Plan, level: Level) -> None:
         self.finished = asyncio.Event()
+        self.sequences = _sequences(plan, level)
         self._plan = plan
         self._level = level
-        self._tls = ssl.create_default_context() if plan.tls else None
+        self._tls = plan.tls.context(plan.protocol) if plan.tls else None
         self._lanes: list[Lane] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._sample = Sample()
         self._since = 0
+        self._until = 0
         self._cpu = time.process_time_ns()
         self._stopping = False
         self._unsent = level.requests or -1
@@ -75,7 +77,7 @@ class RunningLoad:
     def take(self) -> Sample:
         """Return what was measured since the last time."""
         sample, self._sample = self._sample, Sample()
-        now, cpu = time.perf_counter_ns(), time.process_time_ns()
+        now, cpu = self._until or time.perf_counter_ns(), time.process_time_ns()
         sample.elapsed_ns = now - self._since
         sample.cpu_ns = cpu - self._cpu
         self._since, self._cpu = now, cpu
@@ -83,6 +85,11 @@ class RunningLoad:
 
     def next_due(self) -> int | None:
         """Return when the next request is due, ``NOW``, or ``None`` when there is none."""
+        if self.sequences is not None:
+            if not self.sequences.available:
+                return None
+            if self.sequences.closing:
+                return NOW
         if self._level.rate:
             return self._backlog.popleft() if self._backlog else None
         if self._stopping or not self._unsent:
@@ -92,7 +99,7 @@ class RunningLoad:
 
     def answered(self, latency_ns: int, responses: int, first_ns: int) -> None:
         """Count a request that was answered well."""
-        sample = self._sample
+        sample = self._sample if not self._until else Sample()
         sample.latencies.record(latency_ns)
         sample.responses += responses
         if self._plan.decoupled:
@@ -100,6 +107,8 @@ class RunningLoad:
 
     def failed(self, message: str) -> None:
         """Count a request that failed."""
+        if self._until:
+            return
         failures = self._sample.failures
         failures[message] = failures.get(message, 0) + 1
 
@@ -111,11 +120,21 @@ class RunningLoad:
                 self._spawn(lane.limit)
 
     def checked(self) -> None:
-        """Say so if this was all."""
+        """Say so if this was all; what is left of sequences is ended before."""
         if self._unsent and not self._stopping:
             return
-        if not self._backlog and not any(lane.in_flight for lane in self._lanes):
+        if self._backlog or any(lane.in_flight for lane in self._lanes):
+            return
+        if self.sequences is None or not self._ends(self.sequences):
             self.finished.set()
+
+    def _ends(self, sequences: Sequences) -> bool:
+        """Send the last requests of the sequences, which do not count; whether there are some."""
+        self._until = self._until or time.perf_counter_ns()
+        sequences.closing = True
+        for lane in list(self._lanes):
+            lane.fill()
+        return any(lane.in_flight for lane in self._lanes)
 
     def _limits(self) -> list[int]:
         """Return how many requests may be in flight on each connection."""
@@ -138,20 +157,23 @@ class RunningLoad:
         kind = _lane_kind(self._plan)
         lane: Lane | None = None
         try:
-            _, lane = await asyncio.get_running_loop().create_connection(
-                lambda: kind(self, self._plan, limit),
-                self._plan.host,
-                self._plan.port,
-                ssl=self._tls,
-            )
+            lane = await self._connected(lambda: kind(self, self._plan, limit))
             await lane.connected
         except OSError as error:
-            self._fail_next(f"cannot connect to {self._plan.authority}: {error}")
+            self._fail_next(f"cannot connect to {self._plan.address}: {error}")
             await asyncio.sleep(_RETRY_SECONDS)
             if not self._stopping and self._unsent:
                 self._spawn(limit)
             return None
         self._lanes.append(lane)
+        return lane
+
+    async def _connected(self, factory: Callable[[], Lane]) -> Lane:
+        loop, plan = asyncio.get_running_loop(), self._plan
+        if plan.socket_path:
+            _, lane = await loop.create_unix_connection(factory, plan.socket_path)
+        else:
+            _, lane = await loop.create_connection(factory, plan.host, plan.port, ssl=self._tls)
         return lane
 
     def _fail_next(self, message: str) -> None:
@@ -202,7 +224,16 @@ def _lane_kind(plan: Plan) -> type[Lane]:
     return StreamLane if plan.streaming else GrpcLane
 
 
+def _sequences(plan: Plan, level: Level) -> Sequences | None:
+    if plan.sequences is None:
+        return None
+    live = level.concurrency or shares(plan.sequences.live, level.processes)[level.index]
+    return Sequences(plan.sequences, live, level.index, level.processes)
+
+
 def _arrivals(level: Level) -> Iterator[int]:
+    if level.intervals:
+        return arrivals.given(level.intervals, level.index, level.processes)
     if level.poisson:
         return arrivals.poisson(level.rate, level.processes, level.index)
     return arrivals.constant(level.rate, level.index, level.processes)

@@ -1,13 +1,15 @@
 """Measures levels of load on one server or, in turns, on two."""
 
+import contextlib
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from inferd.cli.benchmark.options import Measuring
-from inferd.cli.benchmark.plan import Level
+from inferd.cli.benchmark.plan import Level, parts
 from inferd.cli.benchmark.processes import LoadProcesses
 from inferd.cli.benchmark.sample import Sample, Window, is_stable, latency, merged
+from inferd.cli.benchmark.search import Search
 from inferd.cli.benchmark.server_side import ServerSide
 from inferd.cli.benchmark.target import Target
 from inferd.cli.clients.client import ClientError
@@ -27,17 +29,21 @@ class Result:
         target: The server.
         level: The load.
         sample: The counts and latencies that count.
+        processes: How many processes made the load.
         server: The server's own statistics of that time; ``None`` where it has none.
         windows: The requests per second of every window.
         stable: Whether the last three windows differed little; ``None`` where nobody asked.
+        meets: Whether the latency is within the threshold.
     """
 
     target: Target
     level: Level
     sample: Sample
+    processes: int = 1
     server: ServerSide | None = None
     windows: list[float] = field(default_factory=list)
     stable: bool | None = None
+    meets: bool = True
 
 
 class Measurement:
@@ -59,16 +65,18 @@ class Measurement:
         self._measuring = measuring
         self._progress = progress
 
-    async def sweep(self, target: Target, levels: list[Level]) -> None:
-        """Measure a server at every level, until the latency is above the threshold."""
-        for level in levels:
-            await self._warm_up(target, level)
-            if self._measuring.requests:
-                result = await self._counted(target, level)
-            else:
-                result = await self._stable(target, level)
-            if self._is_above_threshold(result):
-                return
+    async def sweep(self, target: Target, search: Search) -> None:
+        """Measure a server at the levels a search asks for."""
+        with contextlib.suppress(StopIteration):
+            level = next(search)
+            while True:
+                await self._warm_up(target, level)
+                if self._measuring.requests:
+                    result = await self._counted(target, level)
+                else:
+                    result = await self._windows(target, level, self._measuring.trials)
+                result.meets = not self._is_above_threshold(result)
+                level = search.send(result.meets)
 
     async def compare(self, targets: list[Target], levels: list[Level]) -> None:
         """Measure servers in turns, window by window, at every level."""
@@ -96,8 +104,9 @@ class Measurement:
         """Measure a number of requests, all of them."""
         limited = replace(level, requests=self._measuring.requests)
         before = await target.statistics()
-        window = Window(self._processes.count)
-        result = Result(target, level, window.sample)
+        processes = parts(target.plan, level, self._processes.count)
+        window = Window(processes)
+        result = Result(target, level, window.sample, processes)
         self.results.append(result)
         async for index, sample in self._processes.run(target.plan, limited):
             window.add(index, sample)
@@ -109,16 +118,13 @@ class Measurement:
         _refuse_failure(result.sample)
         return result
 
-    async def _stable(self, target: Target, level: Level) -> Result:
-        return await self._windows(target, level, self._measuring.trials)
-
     async def _windows(self, target: Target, level: Level, most: int) -> Result:
         """Measure windows until the last three are stable, or ``most`` of them."""
         done: list[Sample] = []
         readings: list[ServerSide | None] = []
-        settling = Window(self._processes.count)
-        window = Window(self._processes.count)
-        result = Result(target, level, settling.sample)
+        processes = parts(target.plan, level, self._processes.count)
+        settling, window = Window(processes), Window(processes)
+        result = Result(target, level, settling.sample, processes)
         self.results.append(result)
         async for index, sample in self._processes.run(target.plan, level):
             if not readings:
@@ -132,12 +138,12 @@ class Measurement:
             self._progress(target, level, len(done), window.sample)
             if not done:
                 result.sample = window.sample
-            if not window.is_over(self._measuring.interval_ns):
+            if not window.is_over(self._measuring.interval_ns, self._measuring.window_requests):
                 continue
             readings.append(await target.statistics())
             done.append(window.sample)
             _refuse_failure(window.sample)
-            window = Window(self._processes.count)
+            window = Window(processes)
             kept = min(len(done), 3)
             result.sample = merged(done[-3:])
             result.server = _since(readings[-1], readings[-1 - kept])

@@ -1,14 +1,16 @@
-"""Draws what was measured as SVG, without a library."""
+"""Lays out the plot of what was measured: where its lines, marks and words are."""
 
 import math
 from dataclasses import dataclass
 from typing import Final
-from xml.sax.saxutils import escape
 
+from inferd.cli.benchmark.drawing import Drawing, Segments, Text
 from inferd.cli.benchmark.measure import Result
 
-_WIDTH, _HEIGHT = 720, 440
+WIDTH: Final = 720
+HEIGHT: Final = 440
 _LEFT, _RIGHT, _TOP, _BOTTOM = 80, 20, 50, 60
+_GRID: Final = "#dddddd"
 _COLOURS: Final = ("#1f5fa8", "#c2571a", "#2f7d3b", "#7a3e9d", "#8a6d1b", "#b0285a")
 
 
@@ -62,11 +64,11 @@ def plot_of(results: list[Result], model: str) -> Plot:
             [
                 Line(
                     f"{name} p{percent}",
-                    [
+                    sorted(
                         (result.sample.rate, result.sample.latencies.percentile(percent) / 1e6)
                         for result in results
                         if result.target.name == name and result.sample.answered
-                    ],
+                    ),
                 )
                 for name in names
                 for percent in (50, 99)
@@ -100,8 +102,8 @@ def _nines(percent: float) -> float:
     return -math.log10(1 - percent / 100)
 
 
-def as_svg(plot: Plot) -> str:
-    """Return the plot as an SVG document."""
+def laid_out(plot: Plot) -> Drawing:
+    """Return the plot as shapes."""
     points = [point for line in plot.lines for point in line.points] or [(1.0, 1.0)]
     right = max(max(x for x, _ in points), max((x for x, _ in plot.marks), default=0.0)) or 1.0
     low, high = min(y for _, y in points), max(y for _, y in points)
@@ -109,52 +111,38 @@ def as_svg(plot: Plot) -> str:
     top = max(top, bottom + 1)
 
     def place(x: float, y: float) -> tuple[float, float]:
-        across = x / right * (_WIDTH - _LEFT - _RIGHT)
-        up = (math.log10(y) - bottom) / (top - bottom) * (_HEIGHT - _TOP - _BOTTOM)
-        return _LEFT + across, _HEIGHT - _BOTTOM - up
+        across = x / right * (WIDTH - _LEFT - _RIGHT)
+        up = (math.log10(y) - bottom) / (top - bottom) * (HEIGHT - _TOP - _BOTTOM)
+        return _LEFT + across, HEIGHT - _BOTTOM - up
 
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
-        f'font-family="sans-serif" font-size="13">',
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
-        _text(_WIDTH / 2, 24, plot.title, "middle"),
-        _text(_WIDTH / 2, _HEIGHT - 14, plot.x, "middle"),
-        f'<text transform="translate(18 {_HEIGHT / 2}) rotate(-90)" text-anchor="middle">'
-        f"{escape(plot.y)}</text>",
+    drawing = Drawing(WIDTH, HEIGHT)
+    drawing.texts += [
+        Text(WIDTH / 2, 24, plot.title),
+        Text(WIDTH / 2, HEIGHT - 14, plot.x),
+        Text(18, HEIGHT / 2, plot.y, is_upright=True),
     ]
     for power in range(bottom, top + 1):
         _, y = place(0, 10.0**power)
-        parts.append(_rule(_LEFT, y, _WIDTH - _RIGHT, y))
-        parts.append(_text(_LEFT - 8, y + 4, f"{10.0**power:g}", "end"))
+        drawing.lines.append(Segments([(_LEFT, y), (WIDTH - _RIGHT, y)], _GRID, 1))
+        drawing.texts.append(Text(_LEFT - 8, y + 4, f"{10.0**power:g}", "end"))
     for position, label in plot.marks or _round_marks(right):
         x, _ = place(position, 10.0**bottom)
-        parts.append(_rule(x, _TOP, x, _HEIGHT - _BOTTOM))
-        parts.append(_text(x, _HEIGHT - _BOTTOM + 18, label, "middle"))
+        drawing.lines.append(Segments([(x, _TOP), (x, HEIGHT - _BOTTOM)], _GRID, 1))
+        drawing.texts.append(Text(x, HEIGHT - _BOTTOM + 18, label))
     for index, line in enumerate(plot.lines):
-        parts += _drawn(line, index, [place(x, y) for x, y in line.points])
-    return "\n".join([*parts, "</svg>", ""])
+        _add_line(drawing, line, index, [place(x, y) for x, y in line.points])
+    return drawing
 
 
-def _drawn(line: Line, index: int, places: list[tuple[float, float]]) -> list[str]:
+def _add_line(drawing: Drawing, line: Line, index: int, places: list[tuple[float, float]]) -> None:
     colour = _COLOURS[index % len(_COLOURS)]
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    parts = [f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>']
-    parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
+    drawing.lines.append(Segments(places, colour, 2, has_dots=True))
     y = _TOP + 14 + 18 * index
-    parts.append(f'<rect x="{_LEFT + 10}" y="{y - 9}" width="14" height="4" fill="{colour}"/>')
-    parts.append(_text(_LEFT + 30, y, line.name, "start"))
-    return parts
+    drawing.lines.append(Segments([(_LEFT + 10, y - 5), (_LEFT + 24, y - 5)], colour, 4))
+    drawing.texts.append(Text(_LEFT + 30, y, line.name, "start"))
 
 
 def _round_marks(right: float) -> list[tuple[float, str]]:
     step = 10.0 ** math.floor(math.log10(right))
     step = step / 5 if right / step < 2 else step / 2 if right / step < 5 else step
     return [(index * step, f"{index * step:g}") for index in range(int(right / step) + 1)]
-
-
-def _rule(x1: float, y1: float, x2: float, y2: float) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="#dddddd"/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'

@@ -7,7 +7,7 @@ from multiprocessing.connection import Connection
 from typing import Final, Self
 
 from inferd.cli.benchmark import process
-from inferd.cli.benchmark.plan import Level, Plan, split
+from inferd.cli.benchmark.plan import Level, Plan, parts, split
 from inferd.cli.benchmark.sample import Sample
 from inferd.cli.clients.client import ClientError
 
@@ -61,9 +61,9 @@ class LoadProcesses:
         Raises:
             ClientError: A process ended.
         """
-        for pipe, part in zip(self._pipes, split(level, self.count), strict=True):
+        running = parts(plan, level, self.count)
+        for pipe, part in zip(self._pipes, split(level, running), strict=False):
             pipe.send((plan, part))
-        running = self.count
         while running:
             index, sample = await self._samples.get()
             if sample is None:

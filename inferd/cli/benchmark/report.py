@@ -1,7 +1,5 @@
-"""Writes what was measured: for a person, as CSV and as JSON."""
+"""Writes what was measured: for a person, and as JSON."""
 
-import csv
-import io
 import json
 from typing import Any, Final
 
@@ -20,18 +18,23 @@ _MOST_BUSY: Final = 0.9
 def heading(level: Level) -> str:
     """Return what a level is called."""
     if level.rate:
-        return f"{level.rate:g} requests/s ({'poisson' if level.poisson else 'constant'})"
+        return f"{level.rate:g} requests/s ({_distribution(level)})"
     return f"{level.concurrency} in flight"
 
 
-def level_text(result: Result, percent: float | None, processes: int, *, histogram: bool) -> str:
+def _distribution(level: Level) -> str:
+    if level.intervals:
+        return "given intervals"
+    return "poisson" if level.poisson else "constant"
+
+
+def level_text(result: Result, percent: float | None, *, histogram: bool) -> str:
     """
     Return the paragraph about one level.
 
     Args:
         result: What was measured.
         percent: A further percentile to show.
-        processes: How many processes made the load.
         histogram: Whether to draw the latencies.
     """
     sample = result.sample
@@ -52,7 +55,7 @@ def level_text(result: Result, percent: float | None, processes: int, *, histogr
     lines.append(f"  latency    {', '.join(parts)}, max {duration(latencies.maximum)}")
     lines += [f"  server     {text}" for text in _server_texts(result)]
     lines += _failure_lines(result)
-    lines += _client_lines(result, processes)
+    lines += _client_lines(result)
     if histogram:
         lines += draw(latencies)
     return "\n".join(lines)
@@ -80,11 +83,11 @@ def _server_texts(result: Result) -> list[str]:
         f"input {server.per_request(server.compute_input_ns):.0f} µs, "
         f"infer {server.per_request(server.compute_infer_ns):.0f} µs, "
         f"output {server.per_request(server.compute_output_ns):.0f} µs; "
-        f"outside the server's clock {_outside_us(result):.0f} µs",
+        f"outside the server's clock {outside_us(result):.0f} µs",
     ]
 
 
-def _outside_us(result: Result) -> float:
+def outside_us(result: Result) -> float:
     """Return the microseconds of the mean latency that the server does not account for."""
     if result.server is None:
         return 0.0
@@ -99,25 +102,31 @@ def _failure_lines(result: Result) -> list[str]:
     return lines + ([f"  failed     {rest:,} with other messages"] if rest else [])
 
 
-def _client_lines(result: Result, processes: int) -> list[str]:
+def _client_lines(result: Result) -> list[str]:
     sample = result.sample
     lines = []
     if sample.late:
         lines.append(
             f"  late       {sample.late:,} requests were sent over 1 ms after they were due"
         )
-    if busy(result, processes) > _MOST_BUSY:
+    if busy(result) > _MOST_BUSY:
         lines.append(
-            f"  client     {busy(result, processes):.0%} busy: it may be what limits; "
+            f"  client     {busy(result):.0%} busy: it may be what limits; "
             "try more --processes or another machine"
         )
     return lines
 
 
-def busy(result: Result, processes: int) -> float:
+def busy(result: Result) -> float:
     """Return the share of the time that the load processes were busy."""
-    whole = result.sample.elapsed_ns * processes
+    whole = result.sample.elapsed_ns * result.processes
     return result.sample.cpu_ns / whole if whole else 0.0
+
+
+def client_cpu_us(result: Result) -> float:
+    """Return the microseconds of processor time that the load took per finished request."""
+    finished = result.sample.answered + result.sample.failed
+    return result.sample.cpu_ns / 1000 / max(finished, 1)
 
 
 def summary(results: list[Result]) -> str:
@@ -135,6 +144,19 @@ def summary(results: list[Result]) -> str:
             )
         )
     return table(rows)
+
+
+def verdict(results: list[Result], threshold_ms: float, percent: float | None) -> str:
+    """Return which of the levels was the largest within the latency threshold."""
+    what = "mean" if percent is None else f"p{percent:g}"
+    within = [result for result in results if result.meets]
+    if not within:
+        return f"no level has a {what} latency of at most {threshold_ms:g} ms"
+    best = max(within, key=lambda result: (result.level.rate, result.level.concurrency))
+    return (
+        f"largest level with a {what} latency of at most {threshold_ms:g} ms: "
+        f"{heading(best.level)}, {best.sample.rate:,.1f} requests/s"
+    )
 
 
 def comparison(results: list[Result]) -> str:
@@ -166,59 +188,6 @@ _COMPARED: Final = (
 )
 
 
-def as_csv(results: list[Result]) -> str:
-    """
-    Return the rows perf_analyzer would write, and some columns more.
-
-    Latencies are in microseconds. Columns about the server are empty where it has no
-    statistics.
-    """
-    rates = any(result.level.rate for result in results)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        [
-            "Request Rate" if rates else "Concurrency",
-            "Inferences/Second",
-            "Network+Server Send/Recv",
-            "Server Queue",
-            "Server Compute Input",
-            "Server Compute Infer",
-            "Server Compute Output",
-            *(f"p{percent:g} latency" for percent in _PERCENTILES),
-            "Avg latency",
-            "Requests/Second",
-            "Responses/Second",
-            "Failed",
-            "Batch Size",
-            "Server",
-        ]
-    )
-    for result in results:
-        writer.writerow(_csv_row(result))
-    return out.getvalue()
-
-
-def _csv_row(result: Result) -> list[object]:
-    sample, server, level = result.sample, result.server, result.level
-    parts: list[object] = [""] * 5
-    if server is not None:
-        parts = [round(_outside_us(result))]
-        parts += [round(server.per_request(total)) for total in server.parts_ns]
-    return [
-        f"{level.rate:g}" if level.rate else level.concurrency,
-        round(sample.rate * result.target.batch, 3),
-        *parts,
-        *(sample.latencies.percentile(percent) // 1000 for percent in _PERCENTILES),
-        round(sample.latencies.mean / 1000),
-        round(sample.rate, 3),
-        round(sample.response_rate, 3),
-        sample.failed,
-        round(server.batch_size, 3) if server else "",
-        result.target.name,
-    ]
-
-
 def as_json(results: list[Result], percent: float | None) -> str:
     """Return a document with everything; times in microseconds."""
     return json.dumps({"results": [_entry(result, percent) for result in results]}, indent=2) + "\n"
@@ -241,6 +210,7 @@ def _entry(result: Result, percent: float | None) -> dict[str, Any]:
         "seconds": sample.elapsed_ns / 1e9,
         "stable": result.stable,
         "windows": result.windows,
+        "client_cpu_us": client_cpu_us(result),
         "latency_us": {
             **_microseconds(sample.latencies, percents),
             "max": sample.latencies.maximum / 1000,
@@ -250,7 +220,7 @@ def _entry(result: Result, percent: float | None) -> dict[str, Any]:
     if level.rate:
         entry |= {
             "request_rate": level.rate,
-            "distribution": "poisson" if level.poisson else "constant",
+            "distribution": _distribution(level),
             "latency_from": "the time a request is due",
         }
     else:

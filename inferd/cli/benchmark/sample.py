@@ -81,10 +81,10 @@ class Window:
         self._elapsed[index] += sample.elapsed_ns
         self.sample.elapsed_ns = sum(self._elapsed) // len(self._elapsed)
 
-    def is_over(self, interval_ns: int) -> bool:
-        """Whether every process measured for ``interval_ns`` and a request was finished."""
+    def is_over(self, interval_ns: int, requests: int = 1) -> bool:
+        """Whether every process measured for ``interval_ns`` and ``requests`` were finished."""
         finished = self.sample.answered + self.sample.failed
-        return finished > 0 and min(self._elapsed) >= interval_ns
+        return finished >= requests and min(self._elapsed) >= interval_ns
 
 
 def merged(samples: list[Sample]) -> Sample:
@@ -102,18 +102,14 @@ def is_stable(samples: list[Sample], within: float, percent: float | None) -> bo
 
     Args:
         samples: The windows in order.
-        within: How many percent each may be from the mean of the three.
+        within: How many percent the largest of the three may be above the smallest.
         percent: The percentile of the latency that counts; ``None`` for the mean latency.
     """
     if len(samples) < 3 or any(not sample.answered for sample in samples[-3:]):
         return False
     rates = [sample.rate for sample in samples[-3:]]
     latencies = [latency(sample, percent) for sample in samples[-3:]]
-    return all(
-        abs(value - sum(values) / 3) <= sum(values) / 3 * within / 100
-        for values in (rates, latencies)
-        for value in values
-    )
+    return all(max(values) <= min(values) * (1 + within / 100) for values in (rates, latencies))
 
 
 def latency(sample: Sample, percent: float | None) -> float:

@@ -18,6 +18,7 @@ class ServerSide:
         successes: Requests answered well.
         failures: Requests that failed.
         cache_hits: Requests answered from the response cache.
+        cache_hit_ns: Time of those in the cache.
         success_ns: Time of the successful requests in the server.
         queue_ns: Part of it spent in the queue.
         compute_input_ns: Part spent on preparing inputs.
@@ -30,6 +31,7 @@ class ServerSide:
     successes: int = 0
     failures: int = 0
     cache_hits: int = 0
+    cache_hit_ns: int = 0
     success_ns: int = 0
     queue_ns: int = 0
     compute_input_ns: int = 0
@@ -74,6 +76,7 @@ def read(models: list[ModelStatistics]) -> ServerSide:
         counts["success_ns"] += _of(stats.success).ns
         counts["failures"] += _of(stats.fail).count
         counts["cache_hits"] += _of(stats.cache_hit).count
+        counts["cache_hit_ns"] += _of(stats.cache_hit).ns
         for part in _PARTS:
             counts[f"{part}_ns"] += _of(getattr(stats, part)).ns
     return ServerSide(**counts)

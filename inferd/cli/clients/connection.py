@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from inferd.cli.clients.client import Client, ClientError, UsageError
+from inferd.cli.clients.tls import ClientTls
 from inferd.listening.address import unix_path
 
 _DEFAULT_PORTS = {"http": 8000, "grpc": 8001}
@@ -33,7 +34,7 @@ def add_connection_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def connect(protocol: str, url: str | None) -> Client:
+def connect(protocol: str, url: str | None, tls: ClientTls | None = None) -> Client:
     """
     Return a client; call it inside a running event loop.
 
@@ -41,25 +42,34 @@ def connect(protocol: str, url: str | None) -> Client:
         protocol: ``"http"`` or ``"grpc"``.
         url: ``HOST``, ``HOST:PORT``, ``unix:///PATH``, ``grpcs://HOST:PORT`` or, for HTTP,
             a whole base address; ``None`` is the local server on the protocol's default port.
+        tls: How to encrypt where the address says so; ``None`` for the usual rules.
 
     Raises:
-        UsageError: The address cannot be read.
+        UsageError: The address cannot be read, or a file of TLS.
     """
-    socket_path = _socket_path(url or "")
+    try:
+        return _client(protocol, url, tls)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _client(protocol: str, url: str | None, tls: ClientTls | None) -> Client:
+    socket_path = parse_socket(url or "")
     if protocol == "grpc":
         from inferd.cli.clients.grpc import GrpcClient
 
         if socket_path is not None:
             return GrpcClient(path=socket_path)
         scheme, host, port, _ = parse_address(protocol, url or "localhost")
-        return GrpcClient(host, port, encrypt=scheme == "grpcs")
+        rules = tls or ClientTls()
+        return GrpcClient(host, port, tls=rules if scheme == "grpcs" else None)
     from inferd.cli.clients.http import HttpClient
 
     if socket_path is not None:
         return HttpClient("http://localhost", path=socket_path)
     scheme, host, port, path = parse_address(protocol, url or "localhost")
     bracketed = f"[{host}]" if ":" in host else host
-    return HttpClient(f"{scheme}://{bracketed}:{port}{path}")
+    return HttpClient(f"{scheme}://{bracketed}:{port}{path}", tls=tls)
 
 
 def run_command(name: str, work: Coroutine[Any, Any, None]) -> int:
@@ -85,7 +95,13 @@ def run_command(name: str, work: Coroutine[Any, Any, None]) -> int:
     return 0
 
 
-def _socket_path(url: str) -> str | None:
+def parse_socket(url: str) -> str | None:
+    """
+    Return the path of a Unix domain socket; ``None`` for any other address.
+
+    Raises:
+        UsageError: The path cannot be one.
+    """
     try:
         return unix_path(url)
     except ValueError as error:

@@ -1,6 +1,5 @@
 """The gRPC client of the command line, over grpclib and the generated stub."""
 
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from typing import cast
@@ -27,6 +26,7 @@ from inferd._generated.inference import (
     RepositoryIndexResponseModelIndex,
 )
 from inferd.cli.clients.client import Client, ClientError
+from inferd.cli.clients.tls import ClientTls
 from inferd.protocol.messages import InferRequest, InferResponse, ParameterValue, RequestedOutput
 from inferd.protocol.tensors import Tensor
 
@@ -40,20 +40,24 @@ class GrpcClient(Client):
     Args:
         host: The server's host name or address.
         port: The server's port.
-        encrypt: Whether to speak TLS; the server's certificate must lead to a root that
-            OpenSSL trusts (``SSL_CERT_FILE`` names others).
+        tls: How to encrypt; ``None`` for plain text.
         path: The path of a Unix domain socket, in place of host and port.
     """
 
     def __init__(
-        self, host: str = "", port: int = 0, *, encrypt: bool = False, path: str | None = None
+        self,
+        host: str = "",
+        port: int = 0,
+        *,
+        tls: ClientTls | None = None,
+        path: str | None = None,
     ) -> None:
         if path is not None:
             self._address = f"unix:{path}"
             self._channel = Channel(path=path)
         else:
             self._address = f"{host}:{port}"
-            self._channel = Channel(host, port, ssl=_tls() if encrypt else None)
+            self._channel = Channel(host, port, ssl=tls.context("grpc") if tls else None)
         self._stub = GrpcInferenceServiceStub(self._channel)
 
     async def close(self) -> None:
@@ -107,12 +111,6 @@ class GrpcClient(Client):
             raise ClientError(error.message or f"gRPC status {error.status.name}") from error
         except (OSError, StreamTerminatedError, ProtocolError) as error:
             raise ClientError(f"no gRPC answer from {self._address}: {error}") from error
-
-
-def _tls() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["h2"])
-    return context
 
 
 def encode_request(request: InferRequest) -> ModelInferRequest:

@@ -23,6 +23,7 @@ from inferd._generated.inference import (
 )
 from inferd.cli.clients.client import Client, ClientError
 from inferd.cli.clients.http_errors import error_text
+from inferd.cli.clients.tls import ClientTls
 from inferd.protocol.binary_extension import HEADER
 from inferd.protocol.messages import InferRequest, InferResponse, ParameterValue, RequestedOutput
 from inferd.protocol.tensors import Buffer, Tensor
@@ -36,14 +37,20 @@ class HttpClient(Client):
 
     Args:
         url: The server's base address, such as ``http://localhost:8000``.
+        tls: How to encrypt, where the address says so; ``None`` for the usual rules.
         path: The path of a Unix domain socket to connect to, whatever host the address has.
     """
 
-    def __init__(self, url: str, *, path: str | None = None) -> None:
+    def __init__(self, url: str, *, tls: ClientTls | None = None, path: str | None = None) -> None:
         self._url = url.rstrip("/")
         self._where = self._url if path is None else f"unix:{path}"
+        connector: aiohttp.BaseConnector | None = None
+        if path is not None:
+            connector = aiohttp.UnixConnector(path)
+        elif tls is not None:
+            connector = aiohttp.TCPConnector(ssl=tls.context("http"))
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.UnixConnector(path) if path is not None else None,
+            connector=connector,
             timeout=aiohttp.ClientTimeout(total=None),
         )
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferd.cli.benchmark import arrivals
 from inferd.cli.benchmark.arrivals import constant, poisson
 
 
@@ -36,3 +37,14 @@ def test_poisson_arrivals_ascend_and_depend_on_the_seed():
     assert first == sorted(first)
     assert first != second
     assert first == list(islice(poisson(100.0, 2, 1), 50))
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_given_intervals_begin_again(processes):
+    """All processes' arrivals together have the intervals of the file, again and again."""
+    due = sorted(
+        time
+        for index in range(processes)
+        for time in islice(arrivals.given((5, 0, 7), index, processes), 6 // processes)
+    )
+    assert due == [0, 5, 5, 12, 17, 17]

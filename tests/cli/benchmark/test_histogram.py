@@ -81,3 +81,14 @@ def test_memory_is_bounded():
     """A million nanoseconds to years fit into few thousand buckets."""
     histogram = filled(2**power + step for power in range(63) for step in range(500))
     assert len(histogram.buckets) < 8000
+
+
+@pytest.mark.parametrize(
+    ("durations", "expected"), [([], 0.0), ([5, 5], 0.0), ([1_000_000, 3_000_000], 1_000_000.0)]
+)
+def test_deviation(durations, expected):
+    """The standard deviation is that of the durations, as exact as the buckets."""
+    histogram = Histogram()
+    for duration in durations:
+        histogram.record(duration)
+    assert histogram.deviation == pytest.approx(expected, rel=1 / 64)

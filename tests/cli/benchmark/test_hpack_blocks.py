@@ -34,6 +34,11 @@ def test_request_block_is_what_grpc_asks_for(path, value):
     ]
 
 
+def test_scheme_of_an_encrypted_connection():
+    """Over TLS the scheme is https."""
+    assert Decoder().decode(request_block("b", "/", (), "https"))[1][1] == "https"
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [

@@ -1,6 +1,7 @@
 """Tests of the client's side of gRPC over HTTP/2, against another implementation's server side."""
 
 import struct
+import zlib
 
 import h2.config
 import h2.connection
@@ -286,3 +287,38 @@ def test_last_stream_number():
     assert not connection.going
     connection.open()
     assert connection.going
+
+
+def test_answers_like_those_before():
+    """Headers that came before mean the same again, for every later call."""
+    server = Server()
+    connection = connected(server)
+    bad = [("grpc-status", "3"), ("grpc-message", "bad")]
+    for trailers, status in [(OK, ""), (bad, "bad")] * 3:
+        stream = call(connection)
+        server.take(connection)
+        server.answer(stream, framed(b"x"), trailers=trailers)
+        assert connection.receive(server.written()) == [(stream, END, status)]
+    assert connection.open_streams == 0
+
+
+@pytest.mark.parametrize(("compression", "window"), [("gzip", 31), ("deflate", 15)])
+def test_compressed_messages(compression, window):
+    """The prefix says that a message is compressed and how long it is then."""
+    message = framed(bytes(1000), compression)
+    assert (message[0], int.from_bytes(message[1:5], "big")) == (1, len(message) - 5)
+    assert zlib.decompress(message[5:], window) == bytes(1000)
+
+
+def test_message_in_pieces():
+    """A message that comes in pieces is told of when its last byte has come."""
+    connection = GrpcConnection("box:1", "/m", keep_messages=True)
+    server = Server()
+    stream = connection.open()
+    server.take(connection)
+    message = framed(b"whole")
+    server.h2.send_headers(stream, INITIAL)
+    server.h2.send_data(stream, message[:8])
+    assert connection.receive(server.written()) == []
+    server.h2.send_data(stream, message[8:])
+    assert connection.receive(server.written()) == [(stream, MESSAGE, b"whole")]

@@ -71,14 +71,33 @@ def test_entries_that_do_not_fit(entry):
 
 
 def test_streams_of_a_file_follow_each_other(tmp_path):
-    """Entries of several streams are one list; what is no such file is refused."""
+    """Lists are streams, and so are the entries in none; what is no such file is refused."""
     file = tmp_path / "in.json"
     file.write_text(json.dumps({"data": [[{"A": 1}, {"A": 2}], {"A": 3}]}))
-    assert inputs.read_items(file) == [{"A": 1}, {"A": 2}, {"A": 3}]
-    for bad in ("{}", "[", '{"data": []}', '{"data": [1]}'):
+    assert inputs.read_streams(file) == [[{"A": 1}, {"A": 2}], [{"A": 3}]]
+    for bad in ("{}", "[", '{"data": []}', '{"data": [1]}', '{"data": [[], [{"A": 1}]]}'):
         file.write_text(bad)
         with pytest.raises(UsageError, match="input data"):
-            inputs.read_items(file)
+            inputs.read_streams(file)
+
+
+def test_folder_has_a_file_for_each_input(tmp_path):
+    """Raw bytes make numbers, lines make strings; an input without a file has no entry."""
+    words = Spec(name="WORDS", datatype="BYTES", shape=[-1, 2])
+    (tmp_path / "IN").write_bytes(np.array([1, 2, 3], "<i4").tobytes())
+    (tmp_path / "WORDS").write_text("one\ntwo three\n")
+    entry = inputs.read_folder(tmp_path, [SPEC, words, Spec(name="X", datatype="INT32")])
+    shapes = Shapes({}, 1, True)
+    assert inputs.item_array(SPEC, entry.pop("IN"), shapes).tolist() == [1, 2, 3]
+    assert inputs.item_array(words, entry.pop("WORDS"), shapes).tolist() == [b"one", b"two three"]
+    assert not entry
+
+
+def test_file_of_a_folder_that_cannot_be_read(tmp_path):
+    """What is no file is an error with its path."""
+    (tmp_path / "IN").mkdir()
+    with pytest.raises(UsageError, match="/IN"):
+        inputs.read_folder(tmp_path, [SPEC])
 
 
 def test_batches_are_stacked():

@@ -6,6 +6,7 @@ from inferd.cli.benchmark.measure import Measurement
 from inferd.cli.benchmark.options import Measuring
 from inferd.cli.benchmark.plan import Level, Plan
 from inferd.cli.benchmark.processes import LoadProcesses
+from inferd.cli.benchmark.search import linear
 from inferd.cli.benchmark.target import Target
 from inferd.cli.clients.client import ClientError
 
@@ -42,7 +43,7 @@ async def measured(run, **changes):
 
 async def test_windows_until_stable(port):
     """Three windows within the percentage end a level."""
-    (result,) = await measured(lambda it: it.sweep(target(port), [Level(1)]))
+    (result,) = await measured(lambda it: it.sweep(target(port), linear([Level(1)])))
     assert (result.stable, len(result.windows)) == (True, 3)
 
 
@@ -50,9 +51,10 @@ async def test_threshold_ends_the_levels(port):
     """The first level above the latency threshold is the last."""
     levels = [Level(1), Level(2)]
     results = await measured(
-        lambda it: it.sweep(target(port), levels), requests=5, warmup=3, threshold_ns=1.0
+        lambda it: it.sweep(target(port), linear(levels)), requests=5, warmup=3, threshold_ns=1.0
     )
     assert [(result.level, result.sample.answered) for result in results] == [(Level(1), 5)]
+    assert not results[0].meets
 
 
 async def test_compare_takes_turns(port):
@@ -67,4 +69,6 @@ async def test_compare_takes_turns(port):
 async def test_nothing_but_failures(port, requests):
     """A run in which everything fails ends with the server's message."""
     with pytest.raises(ClientError, match="requests failed"):
-        await measured(lambda it: it.sweep(target(port, b"/no"), [Level(1)]), requests=requests)
+        await measured(
+            lambda it: it.sweep(target(port, b"/no"), linear([Level(1)])), requests=requests
+        )

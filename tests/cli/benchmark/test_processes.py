@@ -18,6 +18,18 @@ async def test_two_processes_share_the_requests(port):
             assert window.sample.answered == requests
 
 
+async def test_fewer_requests_in_flight_than_processes(port):
+    """A process that would have nothing in flight sends nothing, and none is waited for."""
+    plan = Plan("http", "127.0.0.1", port, (GET,))
+    async with LoadProcesses(3) as processes:
+        found = [item async for item in processes.run(plan, Level(2, requests=9))]
+        processes.stop()
+        again = [item async for item in processes.run(plan, Level(1, requests=1))]
+    assert {index for index, _ in found} == {0, 1}
+    assert sum(sample.answered for _, sample in found) == 9
+    assert sum(sample.answered for _, sample in again) == 1
+
+
 async def test_long_requests_reach_the_processes(port):
     """Requests far larger than what a pipe holds are handed over whole."""
     padded = b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"

@@ -1,7 +1,5 @@
 """Tests of the reports: for a person, CSV and JSON."""
 
-import csv
-import io
 import json
 
 import pytest
@@ -24,12 +22,13 @@ def result(rate=100, level=None, name="box:1", *, decoupled=False, **more):
     for field, value in more.items():
         setattr(sample, field, value)
     server = ServerSide(rate * 2, rate, rate, success_ns=1_500_000 * rate, queue_ns=1000 * rate)
-    return Result(Target(name, None, plan, "m", "", 2), level or Level(4), sample, server)
+    target = Target(name, None, plan, "m", "", 2)
+    return Result(target, level or Level(4), sample, server=server)
 
 
 def text(measured, percent=None):
     """Return the paragraph about a result."""
-    return report.level_text(measured, percent, 1, histogram=True)
+    return report.level_text(measured, percent, histogram=True)
 
 
 def test_paragraph():
@@ -81,25 +80,25 @@ def test_comparison_has_medians_and_ratios():
     assert "9 in flight" not in table
 
 
+def test_verdict():
+    """The largest level within the threshold is named, whatever the order of the search."""
+    results = [result(level=Level(n)) for n in (1, 9, 5)]
+    results[1].meets = False
+    assert "at most 3 ms: 5 in flight" in report.verdict(results, 3.0, None)
+    assert report.verdict(results[1:2], 3.0, 99.0) == ("no level has a p99 latency of at most 3 ms")
+
+
 @pytest.mark.parametrize(
-    ("level", "column", "value"),
-    [(Level(4), "Concurrency", "4"), (Level(rate=2.5), "Request Rate", "2.5")],
+    ("level", "name"),
+    [
+        (Level(rate=2.5), "2.5 requests/s (constant)"),
+        (Level(rate=2.5, poisson=True), "2.5 requests/s (poisson)"),
+        (Level(rate=2.5, intervals=(1, 2)), "2.5 requests/s (given intervals)"),
+    ],
 )
-def test_csv(level, column, value):
-    """Rows have perf_analyzer's columns in microseconds; inferences count rows."""
-    (row,) = csv.DictReader(io.StringIO(report.as_csv([result(level=level)])))
-    assert row[column] == value
-    assert float(row["Inferences/Second"]) == 200
-    assert (row["Server Queue"], row["Network+Server Send/Recv"]) == ("1", "500")
-    assert row["Avg latency"] == "2000"
-
-
-def test_csv_without_server_statistics():
-    """Columns about a server without statistics are empty."""
-    measured = result()
-    measured.server = None
-    (row,) = csv.DictReader(io.StringIO(report.as_csv([measured])))
-    assert (row["Server Queue"], row["Batch Size"], row["Avg latency"]) == ("", "", "2000")
+def test_rates_are_told_with_their_intervals(level, name):
+    """A rate says how its requests are spaced."""
+    assert report.heading(level) == name
 
 
 def test_json():
@@ -110,3 +109,22 @@ def test_json():
     assert first["latency_us"]["p75"] == pytest.approx(2000, rel=1 / 128)
     assert second["latency_from"] == "the time a request is due"
     assert second["first_response_us"]["mean"] == 1000
+
+
+def test_summary_has_a_row_for_each_level():
+    """Several levels are told in a table."""
+    rows = report.summary([result(), result(50, Level(8))]).splitlines()[1:]
+    assert [row.split()[:4] for row in rows] == [
+        ["4", "in", "flight", "100.0"],
+        ["8", "in", "flight", "50.0"],
+    ]
+
+
+def test_paragraph_without_a_histogram_or_a_server():
+    """What was not asked for, or is not known, is left out."""
+    measured = result()
+    measured.server = None
+    found = report.level_text(measured, None, histogram=False)
+    assert "█" not in found
+    assert report.outside_us(measured) == 0
+    assert "server_side" not in json.loads(report.as_json([measured], None))["results"][0]

@@ -8,6 +8,7 @@ from inferd.cli.clients.client import ClientError, UsageError
 from inferd.cli.clients.connection import add_connection_arguments, connect, run_command
 from inferd.cli.clients.grpc import GrpcClient
 from inferd.cli.clients.http import HttpClient
+from inferd.cli.clients.tls import ClientTls
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,16 @@ async def test_encrypted_grpc():
     async with connect("grpc", "grpcs://box") as client:
         assert client._address == "box:8001"
         assert client._channel._ssl is not None
+
+
+async def test_files_of_tls_are_used():
+    """A file that cannot be read is an error of both protocols, where they are encrypted."""
+    bad = ClientTls("/no/root")
+    for protocol, url in (("http", "https://box"), ("grpc", "grpcs://box")):
+        with pytest.raises(UsageError, match="/no/root"):
+            connect(protocol, url, bad)
+    async with connect("grpc", "box", bad) as client:
+        assert client._channel._ssl is None
 
 
 @pytest.mark.parametrize(
