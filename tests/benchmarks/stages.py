@@ -1,0 +1,212 @@
+"""
+What the stages of a request cost, each alone, in a process that does nothing else.
+
+    python tests/benchmarks/stages.py REPOSITORY SECONDS [CASE=BATCH]...
+
+The same objects as in the server, over the same models, take the same requests; no socket
+is involved. Prints one JSON object: case -> microseconds per request of each stage.
+"""
+
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import uvloop
+from cases import CASES, Case
+from framing_cost import GrpcFraming, HttpFraming
+from messages import Request, encode
+
+from inferd.frontends.http import inference
+from inferd.frontends.http.inference import Answer, Inference
+from inferd.protocol.infer_codec import CHOSEN
+from inferd.protocol.infer_json import DecodedRequest
+from inferd.protocol.messages import InferRequest, InferResponse
+from inferd.testing.server import InMemoryServer
+
+_START_SECONDS: Final = 30.0
+_LARGEST: Final = 1 << 30
+_AT_ONCE: Final = 20
+_LONG: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """
+    Microseconds per request.
+
+    Attributes:
+        framing: HTTP, both ways.
+        decode: From the message to a request with tensors.
+        schedule: From submitting the request to its settled future, without the execution.
+        encode: From the response to the message.
+    """
+
+    framing: float
+    decode: float
+    schedule: float
+    encode: float
+
+
+def measure_stages(
+    repository: Path, batches: Mapping[str, int], seconds: float
+) -> dict[str, Stages]:
+    """
+    Measure in a new process.
+
+    Args:
+        repository: The models.
+        batches: The name of each case -> how many requests share an execution.
+        seconds: How long each stage is measured.
+    """
+    wanted = [f"{name}={size}" for name, size in batches.items()]
+    ran = subprocess.run(
+        [sys.executable, __file__, str(repository), str(seconds), *wanted],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=_START_SECONDS + 8 * (seconds + 1) * len(wanted),
+        check=True,
+    )
+    return {name: Stages(**found) for name, found in json.loads(ran.stdout).items()}
+
+
+async def measure(repository: str, seconds: float, batches: Mapping[str, int]) -> dict[str, Stages]:
+    """Return the stages of each case."""
+    async with InMemoryServer(repository) as server:
+        return {
+            case.name: await _Probe(server, case, seconds).stages(batches[case.name])
+            for case in CASES
+            if case.name in batches
+        }
+
+
+class _Probe:
+    """Measures one case."""
+
+    def __init__(self, server: InMemoryServer, case: Case, seconds: float) -> None:
+        self._dataplane = server.dataplane
+        self._case = case
+        self._seconds = seconds
+        self._request: Request = encode(case.protocol, case.model)
+
+    async def stages(self, batch: int) -> Stages:
+        if self._case.protocol == "grpc":
+            return await self._over_grpc(batch)
+        return await self._over_http(batch)
+
+    async def _over_grpc(self, batch: int) -> Stages:
+        body = self._request.body[5:]
+
+        def decode() -> InferRequest:
+            return CHOSEN.to_request(CHOSEN.decode_request(body))
+
+        response = await self._dataplane.infer(decode())
+        schedule = await self._schedule(decode, batch)
+        framing = GrpcFraming(self._request, self._case.streams)
+        answer = CHOSEN.encode_response(response)
+        return Stages(
+            framing=self._median(lambda: framing.turn_us(answer)),
+            decode=self._median(lambda: _timed_us(decode)),
+            schedule=schedule,
+            encode=self._median(lambda: _timed_us(lambda: CHOSEN.encode_response(response))),
+        )
+
+    async def _over_http(self, batch: int) -> Stages:
+        reader = Inference(self._dataplane, _LARGEST)
+        framing = HttpFraming(self._request)
+        head, body = framing.receive()
+
+        async def decode() -> DecodedRequest:
+            return await reader.decode(body, head.json_length, head.route)
+
+        async def write() -> Answer:
+            return await inference.answer(await inference.encode(response, decoded), "identity")
+
+        decoded = await decode()
+        response = await self._dataplane.infer(decoded.request)
+        answer = await write()
+        document = encode("grpc", self._case.model).body[5:]
+        return Stages(
+            framing=self._median(lambda: framing.turn_us(answer)),
+            decode=await self._spent_us(decode),
+            schedule=await self._schedule(
+                lambda: CHOSEN.to_request(CHOSEN.decode_request(document)), batch
+            ),
+            encode=await self._spent_us(write),
+        )
+
+    async def _spent_us(self, call: Callable[[], Awaitable[object]]) -> float:
+        """Return the median processor time of a call; part of it may run in a thread."""
+        at_once = 1 if len(self._request.body) > _LONG else _AT_ONCE
+        found: list[float] = []
+        end = time.perf_counter() + self._seconds
+        while time.perf_counter() < end or len(found) < 3:
+            begun_ns = time.process_time_ns()
+            for _ in range(at_once):
+                await call()
+            found.append((time.process_time_ns() - begun_ns) / 1000 / at_once)
+        return statistics.median(found)
+
+    async def _schedule(self, make: Callable[[], InferRequest], batch: int) -> float:
+        """Return what a turn's requests cost apart from their execution."""
+        took: list[float] = []
+        end = time.perf_counter() + self._seconds
+        while time.perf_counter() < end or len(took) < _AT_ONCE:
+            requests = [make() for _ in range(batch)]
+            before_ns = self._executing_ns()
+            begun_ns = time.perf_counter_ns()
+            await asyncio.gather(*(self._answer(request) for request in requests))
+            spent_ns = time.perf_counter_ns() - begun_ns
+            took.append((spent_ns - (self._executing_ns() - before_ns)) / 1000 / batch)
+        return statistics.median(took)
+
+    def _answer(self, request: InferRequest) -> "asyncio.Future[InferResponse]":
+        """Start a request as the frontend does."""
+        if self._case.protocol == "grpc":
+            started = self._dataplane.start(request)
+            if started is not None:
+                return started[1].future
+        return asyncio.ensure_future(self._dataplane.infer(request))
+
+    def _executing_ns(self) -> int:
+        (found,) = self._dataplane.model_statistics(self._case.model, "")
+        return sum(
+            part.ns
+            for batch in found.batch_stats
+            for part in (batch.compute_input, batch.compute_infer, batch.compute_output)
+            if part is not None
+        )
+
+    def _median(self, once_us: Callable[[], float]) -> float:
+        """Return the median over some time of what a measurement returns."""
+        found: list[float] = []
+        end = time.perf_counter() + self._seconds
+        while time.perf_counter() < end or len(found) < 3:
+            found.append(once_us())
+        return statistics.median(found)
+
+
+def _timed_us(call: Callable[[], object]) -> float:
+    begun_ns = time.perf_counter_ns()
+    for _ in range(_AT_ONCE):
+        call()
+    return (time.perf_counter_ns() - begun_ns) / 1000 / _AT_ONCE
+
+
+def main() -> None:
+    """Measure as the command line says."""
+    repository, seconds, *wanted = sys.argv[1:]
+    batches = {name: int(size) for name, _, size in (one.rpartition("=") for one in wanted)}
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        found = runner.run(measure(repository, float(seconds), batches))
+    json.dump({name: asdict(stages) for name, stages in found.items()}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
