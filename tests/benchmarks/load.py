@@ -12,11 +12,11 @@ from typing import Final
 
 import numpy as np
 from cases import Case
-from messages import Request, check, encode
+from messages import check, encode
 from processes import ProcessorTime, children_seconds, machine_seconds, processor_time
 from servers import Counters, Server
 
-_RUN_SECONDS: Final = 60.0
+_RUN_SECONDS: Final = 120.0
 _FINISHED: Final = re.compile(r"finished in [^,]+, ([\d.]+) req/s")
 _SUCCEEDED: Final = re.compile(r"(\d+) succeeded")
 
@@ -81,7 +81,7 @@ def measure(cell: Cell, requests: int) -> Run:
         check(case.protocol, case.model, server.host, server.port(case))
     before, took = server.counters(case.model), processor_time(server.process)
     machine, children, start = machine_seconds(), children_seconds(), time.perf_counter()
-    rate, latencies_ms = run_h2load(cell, requests)
+    rate, latencies_ms = _timed_load(cell, requests)
     elapsed = time.perf_counter() - start
     took = processor_time(server.process) - took
     children = children_seconds() - children
@@ -118,28 +118,31 @@ def _run(
     )
 
 
-def run_h2load(
-    cell: Cell, requests: int, *, timeout_s: float = _RUN_SECONDS
-) -> tuple[float, "np.ndarray"]:
+def run_load(cell: Cell, requests: int) -> float:
+    """Send the requests, see that all are answered well, and return how many per second."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _finished(_command(cell, requests, Path(folder)), cell, requests)
+
+
+def _timed_load(cell: Cell, requests: int) -> tuple[float, "np.ndarray"]:
     """Return requests per second and all latencies in milliseconds."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
-        body = Path(folder, "body")
-        request = encode(cell.case.protocol, cell.case.model)
-        body.write_bytes(request.body)
-        line = [*command(cell, request, body, requests), "--log-file", str(log)]
-        rate = _finished(line, cell, requests, timeout_s)
+        line = [*_command(cell, requests, Path(folder)), "--log-file", str(log)]
+        rate = _finished(line, cell, requests)
         return rate, np.loadtxt(log, delimiter="\t", usecols=2, ndmin=1) / 1000
 
 
-def _finished(line: list[str], cell: Cell, requests: int, timeout_s: float) -> float:
+def _finished(line: list[str], cell: Cell, requests: int) -> float:
     try:
-        ran = subprocess.run(line, capture_output=True, text=True, timeout=timeout_s, check=False)
+        ran = subprocess.run(
+            line, capture_output=True, text=True, timeout=_RUN_SECONDS, check=False
+        )
     except FileNotFoundError as error:
         raise LoadFailed("h2load is missing: apt-get install nghttp2-client") from error
     except subprocess.TimeoutExpired as error:
         raise LoadFailed(
-            f"{cell.case.name}, {cell.server.name}: no end after {timeout_s} s"
+            f"{cell.case.name}, {cell.server.name}: no end after {_RUN_SECONDS} s"
         ) from error
     try:
         return parse_report(ran.stdout, requests)
@@ -162,9 +165,12 @@ def parse_report(text: str, requests: int) -> float:
     return float(rate.group(1))
 
 
-def command(cell: Cell, request: Request, body: Path, requests: int) -> list[str]:
-    """Return h2load's command line."""
+def _command(cell: Cell, requests: int, folder: Path) -> list[str]:
+    """Return h2load's command line; the body goes to a file in the folder."""
     case = cell.case
+    request = encode(case.protocol, case.model)
+    body = folder / "body"
+    body.write_bytes(request.body)
     line = ["h2load", "-t", "1", "-n", str(requests), "-d", str(body)]
     line += ["-c", str(case.connections), "-m", str(case.streams)]
     if case.protocol != "grpc":

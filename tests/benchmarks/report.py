@@ -78,7 +78,7 @@ def targets(measured: Measured) -> str:
             case.name,
             reached.target,
             reached.text,
-            _yes(reached.holds),
+            yes(reached.holds),
             f"{measured.rate(case, NATIVE):,.0f}",
             f"{min(rates):,.0f} to {max(rates):,.0f}",
             f"{median(runs, 'p50'):.2f}",
@@ -87,7 +87,7 @@ def targets(measured: Measured) -> str:
         rows.append(cells)
     resident = f"{measured.memory.resident / 1e6:.0f} MB"
     limit = f"< {MEMORY_BYTES / 1e6:.0f} MB"
-    rows.append(["resident memory", limit, resident, _yes(measured.memory_holds()), *4 * [""]])
+    rows.append(["resident memory", limit, resident, yes(measured.memory_holds()), *4 * [""]])
     head = ("case", "at least", "reached", "holds", "requests/s", "min to max", "p50 ms", "p99 ms")
     return table(head, rows, left=4)
 
@@ -210,7 +210,8 @@ def machine() -> str:
     return f"{processor}, {os.cpu_count()} cores; Python {platform.python_version()}, {packages}."
 
 
-def _yes(holds: bool) -> str:
+def yes(holds: bool) -> str:
+    """Return a word; a target that does not hold stands out."""
     return "yes" if holds else "**no**"
 
 
