@@ -6,7 +6,7 @@ import pytest
 
 from inferd.cli.benchmark.http2 import MESSAGE, GrpcConnection, framed
 
-echo = pytest.importorskip("echo")
+echo = pytest.importorskip("echo", exc_type=ImportError)
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 REQUEST = (
