@@ -51,7 +51,6 @@ class Run:
         user: Processor time in the server's own code, in microseconds per request.
         system: Its processor time in the kernel, in microseconds per request.
         batch: Mean batch size.
-        executing: From gathering to scattering, in microseconds per request.
         others: Share of the machine's processor time that neither the loaded server nor the
             client took.
     """
@@ -62,7 +61,6 @@ class Run:
     user: float
     system: float
     batch: float
-    executing: float
     others: float
 
 
@@ -113,7 +111,6 @@ def _run(
         user=took.user * 1e6 / requests,
         system=took.system * 1e6 / requests,
         batch=(after.inferences - before.inferences) / max(executions, 1),
-        executing=(after.executing_ns - before.executing_ns) / 1000 / requests,
         others=others,
     )
 

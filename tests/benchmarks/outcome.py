@@ -47,6 +47,7 @@ class Measured:
         stages: Case -> what its stages cost alone.
         texts: JSON text -> what reading and writing it costs.
         note: A sentence about the circumstances.
+        options: What our server was started with besides its models and ports.
     """
 
     results: Mapping[Cell, Sequence[Run]]
@@ -56,6 +57,7 @@ class Measured:
     stages: Mapping[str, Stages] = field(default_factory=dict)
     texts: Mapping[str, Cost] = field(default_factory=dict)
     note: str = ""
+    options: Sequence[str] = ()
 
     @property
     def cases(self) -> list[Case]:

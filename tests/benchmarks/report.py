@@ -5,6 +5,7 @@ Renders what was measured as Markdown.
 import os
 import platform
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -20,7 +21,8 @@ def render(measured: Measured) -> str:
 
 {machine()}
 Client (h2load, one thread) and server share the machine; one server process. {measured.rounds}
-round(s) that alternate between all rows of all tables; medians. {measured.note}
+round(s) that alternate between all rows of all tables; medians. {options(measured)}
+{measured.note}
 
 ![requests per second](server.svg)
 
@@ -43,9 +45,9 @@ no framework. Other load: the share of the machine that neither server nor clien
 ## What a request costs
 
 Processor time of the server in µs per request. Total, user and kernel are of the measured
-runs, and so is `execute`, by the server's statistics: gather, ONNX Runtime, scatter.
-`framing`, `decode`, `schedule` and `encode` are the same objects called alone in a process of
-their own, with no sockets. The rest is what user time is left: event loop, sockets and the
+runs. The stages are the same objects called alone in a process of their own, without sockets:
+`schedule` is the check of the request, the queue, and the settling of its future, `execute` is
+gather, backend and scatter. The rest is what user time is left: event loop, sockets and the
 Python between the stages.
 
 {costs(measured)}
@@ -132,8 +134,7 @@ def costs(measured: Measured) -> str:
         if stages is None:
             continue
         user, system = median(runs, "user"), median(runs, "system")
-        execute = median(runs, "executing")
-        parts = [stages.framing, stages.decode, stages.schedule, execute, stages.encode]
+        parts = list(astuple(stages))
         figures = [*parts, user - sum(parts), user, system, user + system]
         rows.append([case.name, *(f"{figure:,.1f}" for figure in figures)])
     head = ("case", "framing", "decode", "schedule", "execute", "encode", "rest", "user")
@@ -191,6 +192,13 @@ def others(measured: Measured) -> str:
     return (
         f"\n## The other server\n\n{table(('case', 'requests/s', 'p99 ms', 'inferd is x'), rows)}\n"
     )
+
+
+def options(measured: Measured) -> str:
+    """Return what our server was started with."""
+    if not measured.options:
+        return "The server's options are the defaults."
+    return f"The server has `{' '.join(measured.options)}`."
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:

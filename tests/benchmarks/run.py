@@ -2,7 +2,7 @@
 Measures a server on this machine with h2load and writes a Markdown table and a plot.
 
     python tests/benchmarks/run.py [--quick] [--rounds N] [--seconds S] [--budget S]
-        [--output FILE] [--note TEXT] [--serve OPTION]...
+        [--output FILE] [--note TEXT] [--serve=OPTION]...
         [--against HOST:HTTP_PORT:GRPC_PORT[:PID]] [--write-repository FOLDER]
 
 Starts ``inferd serve`` over a generated repository, the same without native modules, and a
@@ -82,7 +82,9 @@ def measure_everything(folder: Path, options: argparse.Namespace) -> Measured:
         results = measure_all(servers, options.rounds, options.seconds, options.budget)
         assert ours.process is not None
         remembered = memory(ours.process)
-    measured = Measured(results, ready_seconds, remembered, note=options.note)
+    measured = Measured(
+        results, ready_seconds, remembered, note=options.note, options=options.serve
+    )
     alone = 0.1 if options.quick else 1.0
     batches = {case.name: mean_batch(measured.runs(case, NATIVE)) for case in measured.cases}
     model = models / "simple" / "1" / "model.onnx"
@@ -158,11 +160,13 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.5, help="of one run")
+    parser.add_argument("--seconds", type=float, default=1.3, help="of one run")
     parser.add_argument("--budget", type=float, default=300.0, help="seconds for all rounds")
     parser.add_argument("--against", type=other_server, metavar="HOST:HTTP_PORT:GRPC_PORT[:PID]")
     parser.add_argument("--write-repository", type=Path, metavar="FOLDER")
-    parser.add_argument("--serve", action="append", default=[], help="an option of our server")
+    parser.add_argument(
+        "--serve", action="append", default=[], help="an option of our server: --serve=--flag=1"
+    )
     parser.add_argument("--note", default="", help="a sentence for the report: what else ran")
     parser.add_argument(
         "--output", type=Path, help="default: none if quick, else results/server.md"

@@ -39,13 +39,11 @@ class Counters:
         successes: Requests answered well.
         inferences: Their batch sizes added up.
         executions: How often the model ran.
-        executing_ns: How long batches took from gathering to scattering, in nanoseconds.
     """
 
     successes: int = 0
     inferences: int = 0
     executions: int = 0
-    executing_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +85,10 @@ class Server:
             return Counters()
         _, body = self._get(f"/v2/models/{model}/stats")
         stats: dict[str, Any] = json.loads(body)["model_stats"][0]
-        executing = [
-            int(batch[part].get("ns", 0))
-            for batch in stats.get("batch_stats", ())
-            for part in ("compute_input", "compute_infer", "compute_output")
-        ]
         return Counters(
             int(stats["inference_stats"]["success"].get("count", 0)),
             int(stats.get("inference_count", 0)),
             int(stats.get("execution_count", 0)),
-            sum(executing),
         )
 
     def _get(self, path: str) -> tuple[int, bytes]:

@@ -2,7 +2,7 @@
 Sends a server millions of requests and says what its memory does.
 
     python tests/benchmarks/soak.py [--requests N] [--steps N] [--output FILE] [--note TEXT]
-        [--serve OPTION]...
+        [--serve=OPTION]...
 
 One server with the ONNX plugin answers gRPC from several connections, 64 requests in flight.
 Between the steps it gets every other kind of request: JSON and binary over HTTP, large

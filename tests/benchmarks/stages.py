@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvloop
 from cases import CASES, Case
@@ -28,6 +28,7 @@ from inferd.frontends.http.inference import Answer, Inference
 from inferd.protocol.infer_codec import CHOSEN
 from inferd.protocol.infer_json import DecodedRequest
 from inferd.protocol.messages import InferRequest, InferResponse
+from inferd.protocol.tensors import Tensor
 from inferd.testing.server import InMemoryServer
 
 _START_SECONDS: Final = 30.0
@@ -44,13 +45,15 @@ class Stages:
     Attributes:
         framing: HTTP, both ways.
         decode: From the message to a request with tensors.
-        schedule: From submitting the request to its settled future, without the execution.
+        schedule: From checking the request to its settled future, without the execution.
+        execute: Gathering the batch, calling the backend, and scattering its outputs.
         encode: From the response to the message.
     """
 
     framing: float
     decode: float
     schedule: float
+    execute: float
     encode: float
 
 
@@ -107,14 +110,15 @@ class _Probe:
             return CHOSEN.to_request(CHOSEN.decode_request(body))
 
         response = await self._dataplane.infer(decode())
-        schedule = await self._schedule(decode, batch)
-        framing = GrpcFraming(self._request, self._case.streams)
         answer = CHOSEN.encode_response(response)
+        framing = GrpcFraming(self._request, self._case.streams)
+        schedule, execute = await self._scheduled(decode, batch)
         return Stages(
-            framing=self._median(lambda: framing.turn_us(answer)),
-            decode=self._median(lambda: _timed_us(decode)),
-            schedule=schedule,
-            encode=self._median(lambda: _timed_us(lambda: CHOSEN.encode_response(response))),
+            self._median(lambda: framing.turn_us(answer)),
+            self._median(lambda: _timed_us(lambda: None, lambda _: decode())),
+            schedule,
+            execute,
+            self._median(lambda: _timed_us(lambda: unread(response), CHOSEN.encode_response)),
         )
 
     async def _over_http(self, batch: int) -> Stages:
@@ -122,49 +126,57 @@ class _Probe:
         framing = HttpFraming(self._request)
         head, body = framing.receive()
 
-        async def decode() -> DecodedRequest:
+        async def decode(_: None = None) -> DecodedRequest:
             return await reader.decode(body, head.json_length, head.route)
 
-        async def write() -> Answer:
+        async def write(response: InferResponse) -> Answer:
             return await inference.answer(await inference.encode(response, decoded), "identity")
 
         decoded = await decode()
         response = await self._dataplane.infer(decoded.request)
-        answer = await write()
+        answer = await write(response)
         document = encode("grpc", self._case.model).body[5:]
+        schedule, execute = await self._scheduled(
+            lambda: CHOSEN.to_request(CHOSEN.decode_request(document)), batch
+        )
         return Stages(
-            framing=self._median(lambda: framing.turn_us(answer)),
-            decode=await self._spent_us(decode),
-            schedule=await self._schedule(
-                lambda: CHOSEN.to_request(CHOSEN.decode_request(document)), batch
-            ),
-            encode=await self._spent_us(write),
+            self._median(lambda: framing.turn_us(answer)),
+            await self._spent_us(lambda: None, decode),
+            schedule,
+            execute,
+            await self._spent_us(lambda: unread(response), write),
         )
 
-    async def _spent_us(self, call: Callable[[], Awaitable[object]]) -> float:
+    async def _spent_us(
+        self, prepare: Callable[[], Any], call: Callable[[Any], Awaitable[object]]
+    ) -> float:
         """Return the median processor time of a call; part of it may run in a thread."""
         at_once = 1 if len(self._request.body) > _LONG else _AT_ONCE
         found: list[float] = []
         end = time.perf_counter() + self._seconds
         while time.perf_counter() < end or len(found) < 3:
+            prepared = [prepare() for _ in range(at_once)]
             begun_ns = time.process_time_ns()
-            for _ in range(at_once):
-                await call()
+            for one in prepared:
+                await call(one)
             found.append((time.process_time_ns() - begun_ns) / 1000 / at_once)
         return statistics.median(found)
 
-    async def _schedule(self, make: Callable[[], InferRequest], batch: int) -> float:
-        """Return what a turn's requests cost apart from their execution."""
-        took: list[float] = []
+    async def _scheduled(self, make: Callable[[], InferRequest], batch: int) -> tuple[float, float]:
+        """Return what a turn's requests cost apart from their execution, and in it."""
+        apart: list[float] = []
+        executing: list[float] = []
         end = time.perf_counter() + self._seconds
-        while time.perf_counter() < end or len(took) < _AT_ONCE:
+        while time.perf_counter() < end or len(apart) < _AT_ONCE:
             requests = [make() for _ in range(batch)]
             before_ns = self._executing_ns()
             begun_ns = time.perf_counter_ns()
             await asyncio.gather(*(self._answer(request) for request in requests))
             spent_ns = time.perf_counter_ns() - begun_ns
-            took.append((spent_ns - (self._executing_ns() - before_ns)) / 1000 / batch)
-        return statistics.median(took)
+            executed_ns = self._executing_ns() - before_ns
+            apart.append((spent_ns - executed_ns) / 1000 / batch)
+            executing.append(executed_ns / 1000 / batch)
+        return statistics.median(apart), statistics.median(executing)
 
     def _answer(self, request: InferRequest) -> "asyncio.Future[InferResponse]":
         """Start a request as the frontend does."""
@@ -192,10 +204,19 @@ class _Probe:
         return statistics.median(found)
 
 
-def _timed_us(call: Callable[[], object]) -> float:
+def unread(response: InferResponse) -> InferResponse:
+    """Return a response as a backend's outputs make it: nothing of it is encoded yet."""
+    tensors = [
+        Tensor(one.name, one.datatype, one.shape, array=one.array()) for one in response.outputs
+    ]
+    return InferResponse(response.model_name, response.model_version, tensors)
+
+
+def _timed_us(prepare: Callable[[], Any], call: Callable[[Any], object]) -> float:
+    prepared = [prepare() for _ in range(_AT_ONCE)]
     begun_ns = time.perf_counter_ns()
-    for _ in range(_AT_ONCE):
-        call()
+    for one in prepared:
+        call(one)
     return (time.perf_counter_ns() - begun_ns) / 1000 / _AT_ONCE
 
 

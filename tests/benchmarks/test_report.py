@@ -13,7 +13,7 @@ def test_every_case_is_in_the_table_of_targets(measured):
 
     assert (
         "| gRPC add/sub, 64 in flight | 60,000/s, p99 < 3 ms | 60,000/s, p99 2.00 ms | yes "
-        "| 60,000 | 30,000 to 90,000 | 1.00 | 2.00 |"
+        "| 60,000 | 30,000 to 84,000 | 1.00 | 2.00 |"
     ) in text
     assert all(f"| {case.name} | " in text for case in CASES)
     assert "| resident memory | < 150 MB | 120 MB | yes |" in text
@@ -42,6 +42,14 @@ def test_ratios_to_the_echo_and_to_the_framework_are_printed(measured):
     row = f"| {CASES[0].name} | 60,000 | 120,000 | 14.0 | 0.50 | 16.0 | 3,200,000 | 0.02 | 0.01 |"
 
     assert row in render(measured)
+
+
+def test_options_of_the_server_are_told(measured):
+    """Figures with an option are not those of the defaults."""
+    assert "The server's options are the defaults." in render(measured)
+    measured.options = ["--busy-poll-us=50", "--id=a"]
+
+    assert "The server has `--busy-poll-us=50 --id=a`." in render(measured)
 
 
 def test_another_server_has_a_section_of_its_own(measured, run_of):

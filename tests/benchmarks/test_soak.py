@@ -29,8 +29,9 @@ def test_memory_has_to_be_under_the_limit_all_the_time(most, small):
 
 
 def test_growth_is_counted_from_the_middle():
-    """From the second of four steps to the last."""
+    """From the earlier of two in the middle to the last."""
     assert growth(steps_of(1, 50, 100, 105, 110)) == pytest.approx(0.1)
+    assert growth(steps_of(1, 100, 50, 110)) == pytest.approx(0.1)
 
 
 def test_every_kind_of_request_is_sent_besides():
