@@ -4,28 +4,33 @@ What the numbers of a JSON tensor cost, by the server and by orjson with NumPy.
     python tests/benchmarks/json_cost.py [SECONDS]
 
 Both read a whole request into a float32 tensor and write the response of an identity model,
-on the same text and in turns. The first text has short numbers, multiples of 1/256; the
+on the same text and in turns; what the server needs to run the model counts for it. The first text has short numbers, multiples of 1/256; the
 second is longer: random numbers with the 17 digits that a float32 has as a double. Prints
 one JSON object: text -> bytes and microseconds.
 """
 
+import asyncio
 import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import orjson
 from exchanges import pixels
+from repository import write
 
-from inferd.protocol import infer_json
-from inferd.protocol.json_document import parse
-from inferd.protocol.messages import InferResponse
+from inferd.frontends.http import inference
+from inferd.frontends.http.inference import Inference
+from inferd.frontends.http.routes import Route
+from inferd.testing.server import InMemoryServer
 
+MODEL: Final = "identity_image"
 _SHAPE: Final = [3, 224, 224]
 _START_SECONDS: Final = 30.0
 
@@ -83,50 +88,72 @@ def with_orjson(body: bytes) -> bytes:
     array = np.array(tensor["data"], np.float64).astype(np.float32)
     output = {"name": "OUTPUT0", "datatype": "FP32", "shape": _SHAPE}
     output["data"] = array.astype(np.float64)
-    answer = {"model_name": "m", "model_version": "1", "outputs": [output]}
+    answer = {"model_name": MODEL, "model_version": "1", "outputs": [output]}
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def with_server(body: bytes) -> bytes:
-    """Read a request and write its response as the server does."""
-    decoded = infer_json.decode_request(
-        parse(memoryview(body)),
-        memoryview(b""),
-        model_name="m",
-        model_version="",
-        max_input_size=1 << 30,
-    )
-    (tensor,) = decoded.request.inputs.values()
-    tensor.name = "OUTPUT0"
-    return infer_json.encode_response(InferResponse("m", "1", [tensor]), (), False).document
-
-
-def measure(values: np.ndarray, seconds: float) -> Cost:
+class Reader:
     """
-    Return the medians of what both cost.
+    Reads requests and writes their responses as the server does.
+
+    Args:
+        server: Serves the model.
+    """
+
+    def __init__(self, server: InMemoryServer) -> None:
+        self._inference = Inference(server.dataplane, 1 << 30)
+        self._infer = server.dataplane.infer
+
+    async def __call__(self, body: bytes) -> bytes:
+        """Answer a request; the model returns what it is given."""
+        decoded = await self._inference.decode(body, None, Route("infer", MODEL))
+        response = await self._infer(decoded.request)
+        return (await inference.encode(response, decoded)).document
+
+
+async def measure(server: InMemoryServer, values: np.ndarray, seconds: float) -> Cost:
+    """
+    Return the medians of the processor time that both take.
 
     Raises:
-        ValueError: They do not write the same response.
+        ValueError: They do not write the same numbers.
     """
-    body = document(values)
-    if orjson.loads(with_server(body)) != orjson.loads(with_orjson(body)):
-        raise ValueError("the server writes another response than orjson")
-    took: dict[Callable[[bytes], bytes], list[int]] = {with_server: [], with_orjson: []}
+    body, with_server = document(values), Reader(server)
+    if _numbers(await with_server(body)) != _numbers(with_orjson(body)):
+        raise ValueError("the server writes other numbers than orjson")
+    ours: list[int] = []
+    theirs: list[int] = []
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(took[with_server]) < 3:
-        for answer, spent in took.items():
-            begun = time.perf_counter_ns()
-            answer(body)
-            spent.append(time.perf_counter_ns() - begun)
-    server_us, orjson_us = (statistics.median(spent) / 1000 for spent in took.values())
-    return Cost(len(body), server_us, orjson_us)
+    while time.perf_counter() < end or len(ours) < 3:
+        begun = time.process_time_ns()
+        await with_server(body)
+        between = time.process_time_ns()
+        with_orjson(body)
+        ours.append(between - begun)
+        theirs.append(time.process_time_ns() - between)
+    return Cost(len(body), statistics.median(ours) / 1000, statistics.median(theirs) / 1000)
+
+
+def _numbers(body: bytes) -> list[float]:
+    numbers: list[float] = orjson.loads(body)["outputs"][0]["data"]
+    return numbers
+
+
+async def measure_all(seconds: float) -> dict[str, Cost]:
+    """Return the cost of each text."""
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder))
+        async with InMemoryServer(folder, models=[MODEL]) as server:
+            return {
+                text: await measure(server, values, seconds) for text, values in texts().items()
+            }
 
 
 def main() -> None:
     """Measure as the command line says."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
-    found = {text: asdict(measure(values, seconds)) for text, values in texts().items()}
-    json.dump(found, sys.stdout)
+    found = asyncio.run(measure_all(seconds))
+    json.dump({text: asdict(cost) for text, cost in found.items()}, sys.stdout)
 
 
 if __name__ == "__main__":

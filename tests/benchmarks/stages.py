@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import uvloop
 from cases import CASES, Case
-from framing_cost import GrpcFraming, HttpFraming
+from framing_cost import PIECE, GrpcFraming, HttpFraming
 from messages import Request, encode
 
 from inferd.frontends.http import inference
@@ -83,10 +83,24 @@ async def measure(repository: str, seconds: float, batches: Mapping[str, int]) -
     """Return the stages of each case."""
     async with InMemoryServer(repository) as server:
         return {
-            case.name: await _Probe(server, case, seconds).stages(batches[case.name])
+            case.name: await _Probe(server, case, seconds).stages(
+                arrivals(case, batches[case.name])
+            )
             for case in CASES
             if case.name in batches
         }
+
+
+def arrivals(case: Case, batch: int) -> int:
+    """
+    Return how many requests come in one turn of the event loop.
+
+    A model that batches put them together. Of the others, a connection's requests come at
+    once when they are short.
+    """
+    if batch > 1:
+        return batch
+    return case.streams if case.both_ways < PIECE else 1
 
 
 class _Probe:
@@ -98,12 +112,12 @@ class _Probe:
         self._seconds = seconds
         self._request: Request = encode(case.protocol, case.model)
 
-    async def stages(self, batch: int) -> Stages:
+    async def stages(self, together: int) -> Stages:
         if self._case.protocol == "grpc":
-            return await self._over_grpc(batch)
-        return await self._over_http(batch)
+            return await self._over_grpc(together)
+        return await self._over_http(together)
 
-    async def _over_grpc(self, batch: int) -> Stages:
+    async def _over_grpc(self, together: int) -> Stages:
         body = self._request.body[5:]
 
         def decode() -> InferRequest:
@@ -112,7 +126,7 @@ class _Probe:
         response = await self._dataplane.infer(decode())
         answer = CHOSEN.encode_response(response)
         framing = GrpcFraming(self._request, self._case.streams)
-        schedule, execute = await self._scheduled(decode, batch)
+        schedule, execute = await self._scheduled(decode, together)
         return Stages(
             self._median(lambda: framing.turn_us(answer)),
             self._median(lambda: _timed_us(lambda: None, lambda _: decode())),
@@ -121,7 +135,7 @@ class _Probe:
             self._median(lambda: _timed_us(lambda: unread(response), CHOSEN.encode_response)),
         )
 
-    async def _over_http(self, batch: int) -> Stages:
+    async def _over_http(self, together: int) -> Stages:
         reader = Inference(self._dataplane, _LARGEST)
         framing = HttpFraming(self._request)
         head, body = framing.receive()
@@ -137,7 +151,7 @@ class _Probe:
         answer = await write(response)
         document = encode("grpc", self._case.model).body[5:]
         schedule, execute = await self._scheduled(
-            lambda: CHOSEN.to_request(CHOSEN.decode_request(document)), batch
+            lambda: CHOSEN.to_request(CHOSEN.decode_request(document)), together
         )
         return Stages(
             self._median(lambda: framing.turn_us(answer)),
@@ -162,20 +176,22 @@ class _Probe:
             found.append((time.process_time_ns() - begun_ns) / 1000 / at_once)
         return statistics.median(found)
 
-    async def _scheduled(self, make: Callable[[], InferRequest], batch: int) -> tuple[float, float]:
+    async def _scheduled(
+        self, make: Callable[[], InferRequest], together: int
+    ) -> tuple[float, float]:
         """Return what a turn's requests cost apart from their execution, and in it."""
         apart: list[float] = []
         executing: list[float] = []
         end = time.perf_counter() + self._seconds
         while time.perf_counter() < end or len(apart) < _AT_ONCE:
-            requests = [make() for _ in range(batch)]
+            requests = [make() for _ in range(together)]
             before_ns = self._executing_ns()
             begun_ns = time.perf_counter_ns()
             await asyncio.gather(*(self._answer(request) for request in requests))
             spent_ns = time.perf_counter_ns() - begun_ns
             executed_ns = self._executing_ns() - before_ns
-            apart.append((spent_ns - executed_ns) / 1000 / batch)
-            executing.append(executed_ns / 1000 / batch)
+            apart.append((spent_ns - executed_ns) / 1000 / together)
+            executing.append(executed_ns / 1000 / together)
         return statistics.median(apart), statistics.median(executing)
 
     def _answer(self, request: InferRequest) -> "asyncio.Future[InferResponse]":
