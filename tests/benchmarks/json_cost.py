@@ -4,9 +4,9 @@ What the numbers of a JSON tensor cost, by the server and by orjson with NumPy.
     python tests/benchmarks/json_cost.py [SECONDS]
 
 Both read a whole request into a float32 tensor and write the response of an identity model,
-on the same text and in turns; what the server needs to run the model counts for it. The first text has short numbers, multiples of 1/256; the
-second is longer: random numbers with the 17 digits that a float32 has as a double. Prints
-one JSON object: text -> bytes and microseconds.
+on the same text and in turns; what the server needs to run the model counts for it. The first
+text has short numbers, multiples of 1/256; the second is longer: random numbers with the 17
+digits that a float32 has as a double. Prints one JSON object: text -> bytes and microseconds.
 """
 
 import asyncio
