@@ -7,7 +7,8 @@ The targets are for two shared cores, with client and server on the same machine
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Protocol = Literal["grpc", "http json", "http binary"]
+Protocol = Literal["grpc", "grpc contents", "http json", "http binary"]
+"""What is spoken; ``grpc`` has raw tensors, ``grpc contents`` has them in typed fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,11 @@ class Case:
     streams: int
     target: Target
     both_ways: int = 4 * 64
+
+    @property
+    def over_http(self) -> bool:
+        """Whether it is HTTP/1.1, and not gRPC."""
+        return self.protocol.startswith("http")
 
 
 _FLOATS: Final = 2 * 4 * 150528
@@ -101,8 +107,17 @@ CASES: Final = (
         Target("rate", 40_000),
     ),
     Case(
-        "gRPC identity BYTES[1000] of 20, 16 in flight",
+        "gRPC identity BYTES[1000] of 20, raw, 16 in flight",
         "grpc",
+        "identity_strings",
+        1,
+        16,
+        Target("twin", 10),
+        _STRINGS,
+    ),
+    Case(
+        "gRPC identity BYTES[1000] of 20, bytes_contents, 16 in flight",
+        "grpc contents",
         "identity_strings",
         1,
         16,

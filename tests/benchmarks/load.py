@@ -170,7 +170,7 @@ def _command(cell: Cell, requests: int, folder: Path) -> list[str]:
     body.write_bytes(request.body)
     line = ["h2load", "-t", "1", "-n", str(requests), "-d", str(body)]
     line += ["-c", str(case.connections), "-m", str(case.streams)]
-    if case.protocol != "grpc":
+    if case.over_http:
         line.append("--h1")
     for name, value in request.headers.items():
         line += ["-H", f"{name}: {value}"]

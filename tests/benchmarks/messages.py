@@ -17,6 +17,7 @@ from grpclib.client import Channel
 
 from inferd._generated.inference import (
     GrpcInferenceServiceStub,
+    InferTensorContents,
     ModelInferRequest,
     ModelInferRequestInferInputTensor,
     ModelInferResponse,
@@ -52,12 +53,12 @@ def encode(protocol: str, model: str) -> Request:
     Encode the request for a model.
 
     Args:
-        protocol: ``"grpc"``, ``"http json"`` or ``"http binary"``.
+        protocol: One of ``cases.Protocol``.
         model: The model's name.
     """
     inputs = exchange(model).inputs
-    if protocol == "grpc":
-        message = bytes(_message(model))
+    if protocol.startswith("grpc"):
+        message = bytes(_message(protocol, model))
         headers = {"content-type": "application/grpc", "te": "trailers"}
         path = "/inference.GRPCInferenceService/ModelInfer"
         return Request(path, headers, b"\0" + len(message).to_bytes(4, "big") + message)
@@ -86,8 +87,8 @@ def check(protocol: str, model: str, host: str, port: int) -> None:
     Raises:
         WrongAnswer: An error status, or other values than expected.
     """
-    if protocol == "grpc":
-        outputs = asyncio.run(_infer_over_grpc(model, host, port))
+    if protocol.startswith("grpc"):
+        outputs = asyncio.run(_infer_over_grpc(_message(protocol, model), host, port))
     else:
         outputs = _infer_over_http(encode(protocol, model), host, port)
     for name, expected in exchange(model).outputs.items():
@@ -121,27 +122,33 @@ def _http_input(name: str, values: Values, **content: Any) -> dict[str, Any]:
     return {"name": name, "datatype": values.datatype, "shape": list(values.shape), **content}
 
 
-def _message(model: str) -> ModelInferRequest:
+def _message(protocol: str, model: str) -> ModelInferRequest:
     inputs = exchange(model).inputs
+    typed = protocol == "grpc contents"
     return ModelInferRequest(
         model_name=model,
         inputs=[
             ModelInferRequestInferInputTensor(
-                name=name, datatype=one.datatype, shape=list(one.shape)
+                name=name,
+                datatype=one.datatype,
+                shape=list(one.shape),
+                contents=_contents(one) if typed else None,
             )
             for name, one in inputs.items()
         ],
-        raw_input_contents=[one.raw for one in inputs.values()],
+        raw_input_contents=[] if typed else [one.raw for one in inputs.values()],
     )
 
 
-async def _infer_over_grpc(model: str, host: str, port: int) -> dict[str, bytes]:
+def _contents(values: Values) -> InferTensorContents:
+    return InferTensorContents(bytes_contents=[one.encode() for one in values.listed])
+
+
+async def _infer_over_grpc(message: ModelInferRequest, host: str, port: int) -> dict[str, bytes]:
     channel = Channel(host, port)
     try:
         stub = GrpcInferenceServiceStub(channel)
-        answer: ModelInferResponse = await stub.model_infer(
-            _message(model), timeout=_ANSWER_SECONDS
-        )
+        answer: ModelInferResponse = await stub.model_infer(message, timeout=_ANSWER_SECONDS)
     finally:
         channel.close()
     pairs = zip(answer.outputs, answer.raw_output_contents, strict=True)

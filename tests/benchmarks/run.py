@@ -99,7 +99,7 @@ def answers(server: Server) -> dict[str, bytes]:
     return {
         case.name: raw_answer(encode(case.protocol, case.model), server.host, server.port(case))
         for case in CASES
-        if case.protocol != "grpc"
+        if case.over_http
     }
 
 

@@ -36,6 +36,7 @@ BETWEEN: Final = {
     "http json": 10_000,
     "http binary": 10_000,
     "identity_floats": 200,
+    "grpc contents": 2_000,
     "identity_strings": 2_000,
     "identity_image": 32,
 }
@@ -104,8 +105,13 @@ def soak(server: Server, requests: int, count: int) -> list[Step]:
 
 def besides() -> list[tuple[Case, int]]:
     """Return what is sent between the steps, and how often."""
-    keys = {case: case.protocol if case.model == MAIN.model else case.model for case in CASES}
-    return [(case, BETWEEN[key]) for case, key in keys.items() if key in BETWEEN]
+    return [(case, BETWEEN[key]) for case in CASES if (key := _kind(case)) in BETWEEN]
+
+
+def _kind(case: Case) -> str:
+    if case.model == MAIN.model or case.protocol == "grpc contents":
+        return case.protocol
+    return case.model
 
 
 def growth(steps: Sequence[Step]) -> float:

@@ -113,9 +113,9 @@ class _Probe:
         self._request: Request = encode(case.protocol, case.model)
 
     async def stages(self, together: int) -> Stages:
-        if self._case.protocol == "grpc":
-            return await self._over_grpc(together)
-        return await self._over_http(together)
+        if self._case.over_http:
+            return await self._over_http(together)
+        return await self._over_grpc(together)
 
     async def _over_grpc(self, together: int) -> Stages:
         body = self._request.body[5:]
@@ -196,7 +196,7 @@ class _Probe:
 
     def _answer(self, request: InferRequest) -> "asyncio.Future[InferResponse]":
         """Start a request as the frontend does."""
-        if self._case.protocol == "grpc":
+        if not self._case.over_http:
             started = self._dataplane.start(request)
             if started is not None:
                 return started[1].future

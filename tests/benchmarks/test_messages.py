@@ -13,7 +13,7 @@ from inferd.protocol.json_document import parse
 def decoded(case):
     """Return a case's request as the server reads it."""
     request = encode(case.protocol, case.model)
-    if case.protocol == "grpc":
+    if not case.over_http:
         assert request.body[:5] == b"\0" + (len(request.body) - 5).to_bytes(4, "big")
         return PYTHON.to_request(PYTHON.decode_request(request.body[5:]))
     length = int(request.headers.get("inference-header-content-length", len(request.body)))

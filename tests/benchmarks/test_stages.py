@@ -12,7 +12,7 @@ NAMED = {case.name: case for case in CASES}
     [
         ("gRPC add/sub, 64 in flight", 63, 63),
         ("gRPC add/sub, 1 in flight", 1, 1),
-        ("gRPC identity BYTES[1000] of 20, 16 in flight", 1, 16),
+        ("gRPC identity BYTES[1000] of 20, raw, 16 in flight", 1, 16),
         ("gRPC identity FP32[150528], 8 in flight", 1, 1),
         ("HTTP JSON identity FP32[3,224,224], 4 connections", 1, 1),
     ],
