@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -89,6 +89,42 @@ async def measure(repository: str, seconds: float, batches: Mapping[str, int]) -
             for case in CASES
             if case.name in batches
         }
+
+
+class Answers:
+    """
+    Gets the answers to several requests in the place of a future for each.
+
+    Args:
+        missing: How many requests there are.
+
+    Attributes:
+        complete: Is set when all are answered.
+    """
+
+    __slots__ = ("_missing", "complete")
+
+    def __init__(self, missing: int) -> None:
+        self._missing = missing
+        self.complete = asyncio.Event()
+
+    def done(self) -> bool:
+        """Whether nothing is waited for."""
+        return not self._missing
+
+    def set_result(self, result: InferResponse, /) -> None:
+        """Count an answer."""
+        self._missing -= 1
+        if not self._missing:
+            self.complete.set()
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        """Fail: a request of the benchmark has to be answered."""
+        raise exception
+
+    def cancel(self) -> None:
+        """Fail: nobody gives these requests up."""
+        raise RuntimeError("a request was cancelled")
 
 
 def arrivals(case: Case, batch: int) -> int:
@@ -187,20 +223,24 @@ class _Probe:
             requests = [make() for _ in range(together)]
             before_ns = self._executing_ns()
             begun_ns = time.perf_counter_ns()
-            await asyncio.gather(*(self._answer(request) for request in requests))
+            await self._answer(requests)
             spent_ns = time.perf_counter_ns() - begun_ns
             executed_ns = self._executing_ns() - before_ns
             apart.append((spent_ns - executed_ns) / 1000 / together)
             executing.append(executed_ns / 1000 / together)
         return statistics.median(apart), statistics.median(executing)
 
-    def _answer(self, request: InferRequest) -> "asyncio.Future[InferResponse]":
-        """Start a request as the frontend does."""
-        if not self._case.over_http:
-            started = self._dataplane.start(request)
-            if started is not None:
-                return started[1].future
-        return asyncio.ensure_future(self._dataplane.infer(request))
+    async def _answer(self, requests: Sequence[InferRequest]) -> None:
+        """Have the requests of a turn answered as the frontend does."""
+        if self._case.over_http:
+            await asyncio.gather(*map(self._dataplane.infer, requests))
+            return
+        answers = Answers(len(requests))
+        for request in requests:
+            started = self._dataplane.start(request, answers)
+            assert started is not None
+        started[0].end_turn()
+        await answers.complete.wait()
 
     def _executing_ns(self) -> int:
         (found,) = self._dataplane.model_statistics(self._case.model, "")
