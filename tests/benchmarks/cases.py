@@ -82,7 +82,7 @@ CASES: Final = (
         Target("rate", 50_000),
     ),
     Case(
-        "gRPC identity FP32[150528], 8 in flight",
+        "gRPC FP32[150528], 8 in flight",
         "grpc",
         "identity_floats",
         1,
@@ -107,7 +107,7 @@ CASES: Final = (
         Target("rate", 40_000),
     ),
     Case(
-        "gRPC identity BYTES[1000] of 20, raw, 16 in flight",
+        "gRPC BYTES[1000] of 20, raw, 16 in flight",
         "grpc",
         "identity_strings",
         1,
@@ -116,7 +116,7 @@ CASES: Final = (
         _STRINGS,
     ),
     Case(
-        "gRPC identity BYTES[1000] of 20, bytes_contents, 16 in flight",
+        "gRPC BYTES[1000] of 20, bytes_contents, 16 in flight",
         "grpc contents",
         "identity_strings",
         1,
@@ -125,7 +125,7 @@ CASES: Final = (
         _STRINGS,
     ),
     Case(
-        "HTTP JSON identity FP32[3,224,224], 4 connections",
+        "HTTP JSON FP32[3,224,224], 4 connections",
         "http json",
         "identity_image",
         4,

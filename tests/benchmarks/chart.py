@@ -9,7 +9,7 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 _WIDTH: Final = 860
-_LEFT, _RIGHT, _TOP, _ROW, _BOTTOM = 330, 30, 64, 34, 50
+_LEFT, _RIGHT, _TOP, _ROW, _BOTTOM = 360, 50, 64, 34, 50
 _COLOURS: Final = ("#1f5fa8", "#8a8a8a", "#c2571a", "#2f7d3b")
 
 
@@ -73,8 +73,12 @@ def _axis(scale: _Scale, height: float) -> list[str]:
     for power in range(scale.first, scale.last + 1):
         x = scale.place(10.0**power)
         parts.append(_line(x, _TOP, x, height - _BOTTOM, "#dddddd", 1))
-        parts.append(_text(x, height - _BOTTOM + 18, f"{10**power:,g}", "middle"))
+        parts.append(_text(x, height - _BOTTOM + 18, _number(power), "middle"))
     return parts
+
+
+def _number(power: int) -> str:
+    return f"{10**power:,}" if power >= 0 else f"{10.0**power:g}"
 
 
 def _legend(series: Sequence[str]) -> list[str]:

@@ -56,3 +56,10 @@ def test_names_are_escaped():
 def test_equal_numbers_can_be_drawn():
     """An axis of one power of ten has room for both ends."""
     assert len(across(drawn(Row("a", (10.0, 10.0))))) == 2
+
+
+def test_the_axis_is_labelled_with_powers_of_ten():
+    """Written out, below 1 as well."""
+    texts = [text.text for text in drawn(Row("a", (0.05, 2_000_000.0))).iter(f"{SVG}text")]
+
+    assert {"0.01", "0.1", "1", "1,000,000", "10,000,000"} <= set(texts)
