@@ -30,10 +30,11 @@ round(s) that alternate between all rows of all tables; medians. {options(measur
 
 Add/sub is `simple` with dynamic batching, INT32[1,16] twice, in ONNX Runtime on one thread. All
 others are the built-in identity model, whose outputs are its inputs. gRPC is one connection
-where nothing else is said. Resident memory is that of the server after all of it, with the ONNX plugin loaded:
-{measured.memory.resident / 1e6:.0f} MB, {measured.memory.proportional / 1e6:.0f} MB of it its own
-(PSS); the server was ready {measured.ready_seconds:.2f} s after its start.
-Whether it stays flat is measured apart: [soak.md](soak.md).
+where nothing else is said. Resident memory is that of the server after all of it, with the
+ONNX plugin loaded: {measured.memory.resident / 1e6:.0f} MB, or
+{measured.memory.proportional / 1e6:.0f} MB with what it shares divided among those who share it
+(PSS). It was ready {measured.ready_seconds:.2f} s after its start. Whether memory stays flat is
+measured apart: [soak.md](soak.md).
 
 ## In comparison
 
