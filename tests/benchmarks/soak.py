@@ -149,6 +149,7 @@ def render(steps: Sequence[Step], note: str) -> str:
 
 {machine()}
 One server with the ONNX plugin; {MAIN.name}, by h2load. After each step come
+
 {others}
 
 {note}
