@@ -3,7 +3,7 @@
 import pytest
 from bare import Loop
 from cases import CASES
-from json_cost import Cost
+from json_numbers import Cost
 from load import Cell, Run
 from outcome import ECHO, NATIVE, TWIN, Measured
 from processes import Memory

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bare import Loop
 from cases import MEMORY_BYTES, Case
-from json_cost import Cost
+from json_numbers import Cost
 from load import Cell, Run
 from processes import Memory
 from stages import Stages

@@ -26,7 +26,7 @@ from pathlib import Path
 from bare import measure_bare
 from cases import CASES, Case
 from chart import Row, as_svg
-from json_cost import measure_json
+from json_numbers import measure_json
 from load import Cell, LoadFailed, Run, measure
 from messages import WrongAnswer, encode, raw_answer
 from outcome import ECHO, NATIVE, TWIN, Measured, mean_batch

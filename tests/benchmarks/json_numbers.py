@@ -1,7 +1,7 @@
 """
 What the numbers of a JSON tensor cost, by the server and by orjson with NumPy.
 
-    python tests/benchmarks/json_cost.py [SECONDS]
+    python tests/benchmarks/json_numbers.py [SECONDS]
 
 Both read a whole request into a float32 tensor and write the response of an identity model,
 on the same text and in turns; what the server needs to run the model counts for it. The first
