@@ -129,11 +129,12 @@ def measure_all(servers: Sequence[Server], rounds: int, seconds: float, budget: 
 def requests_for(cell: Cell, seconds: float) -> int:
     """Warm a combination up, and return how many requests fill the time."""
     rate = measure(cell, FEWEST).rate
-    rate = measure(cell, _between(rate * seconds / 4)).rate
-    return _between(rate * seconds)
+    rate = measure(cell, between(rate * seconds / 4)).rate
+    return between(rate * seconds)
 
 
-def _between(requests: float) -> int:
+def between(requests: float) -> int:
+    """Return a number of requests that a run may have."""
     return int(min(max(requests, FEWEST), MOST))
 
 
@@ -141,14 +142,18 @@ def draw(measured: Measured) -> str:
     """Return the plot."""
     series = (NATIVE, ECHO, TWIN)
     rows = [
-        Row(case.name, tuple(measured.rate(case, name) or None for name in series), _target(case))
+        Row(
+            case.name,
+            tuple(measured.rate(case, name) or None for name in series),
+            target_rate(case),
+        )
         for case in measured.cases
     ]
     names = ("inferd", "bare echo", "inferd without native modules")
     return as_svg("Requests per second", "requests/s, logarithmic", names, rows)
 
 
-def _target(case: Case) -> float | None:
+def target_rate(case: Case) -> float | None:
     """Return the target in requests per second, where it is one."""
     if case.target.kind == "bytes":
         return case.target.least * 1e9 / case.both_ways
