@@ -43,6 +43,7 @@ class Case:
         streams: Requests in flight on each; 1 over HTTP.
         target: What it is meant to reach.
         both_ways: Bytes of tensors in a request and its response together.
+        serve: What our server is started with; it is one of its own then.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Case:
     streams: int
     target: Target
     both_ways: int = 4 * 64
+    serve: tuple[str, ...] = ()
 
     @property
     def over_http(self) -> bool:
@@ -73,6 +75,15 @@ CASES: Final = (
     ),
     Case("gRPC add/sub, 16 in flight", "grpc", "simple_batched", 1, 16, Target("rate", 50_000)),
     Case("gRPC add/sub, 1 in flight", "grpc", "simple_batched", 1, 1, Target("rate", 15_000)),
+    Case(
+        "gRPC add/sub, 1 in flight, --busy-poll-us=50",
+        "grpc",
+        "simple_batched",
+        1,
+        1,
+        Target("rate", 15_000),
+        serve=("--busy-poll-us=50",),
+    ),
     Case(
         "gRPC add/sub, 16 connections x 4",
         "grpc",

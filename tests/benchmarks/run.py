@@ -71,17 +71,22 @@ def measure_everything(folder: Path, options: argparse.Namespace) -> Measured:
     models = folder / "models"
     write(models)
     with ExitStack() as stack:
-        ours, ready_seconds = stack.enter_context(
-            serving(NATIVE, models, folder / "log", options.serve)
-        )
+        ours = {
+            serve: stack.enter_context(
+                serving(NATIVE, models, folder / f"log{number}", [*options.serve, *serve])
+            )
+            for number, serve in enumerate(dict.fromkeys(case.serve for case in CASES))
+        }
+        plain, ready_seconds = ours[()]
         twin, _ = stack.enter_context(
             serving(TWIN, models, folder / "twin.log", ["--grpc-transport=python"])
         )
-        echo = stack.enter_context(echoing(answers(ours), folder))
-        servers = [ours, twin, echo, *([options.against] if options.against else [])]
-        results = measure_all(servers, options.rounds, options.seconds, options.budget)
-        assert ours.process is not None
-        remembered = memory(ours.process)
+        echo = stack.enter_context(echoing(answers(plain), folder))
+        others = [twin, echo, *([options.against] if options.against else [])]
+        cells = [Cell(case, server) for case in CASES for server in (ours[case.serve][0], *others)]
+        results = measure_all(cells, options.rounds, options.seconds, options.budget)
+        assert plain.process is not None
+        remembered = memory(plain.process)
     measured = Measured(
         results, ready_seconds, remembered, note=options.note, options=options.serve
     )
@@ -103,14 +108,13 @@ def answers(server: Server) -> dict[str, bytes]:
     }
 
 
-def measure_all(servers: Sequence[Server], rounds: int, seconds: float, budget: float) -> Results:
+def measure_all(cells: Sequence[Cell], rounds: int, seconds: float, budget: float) -> Results:
     """
     Run every combination once per round, each for about so many seconds.
 
     After the first round, none is started that would likely end beyond the budget.
     """
     deadline = time.monotonic() + budget
-    cells = [Cell(case, server) for case in CASES for server in servers]
     counts = {cell: requests_for(cell, seconds) for cell in cells}
     results: Results = {cell: [] for cell in cells}
     longest = 0.0
@@ -165,7 +169,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.3, help="of one run")
+    parser.add_argument("--seconds", type=float, default=1.2, help="of one run")
     parser.add_argument("--budget", type=float, default=300.0, help="seconds for all rounds")
     parser.add_argument("--against", type=other_server, metavar="HOST:HTTP_PORT:GRPC_PORT[:PID]")
     parser.add_argument("--write-repository", type=Path, metavar="FOLDER")
