@@ -1,8 +1,8 @@
 """
 The encoding of ``BYTES`` tensors: each element is ``<u32 little-endian length><bytes>``.
 
-:func:`split` and :func:`join` are native where the kernels' codec was built; those in
-Python are their specification.
+:func:`split`, :func:`unpack`, :func:`join` and :func:`join_array` are native where the kernels'
+codec was built; those in Python are their specification.
 
 Raises plain :class:`BytesFormatError`; whoever knows the model and the tensor turns
 it into the client's message.
@@ -11,7 +11,7 @@ it into the client's message.
 import struct
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,22 @@ def split_in_python(raw: bytes | bytearray | memoryview) -> list[bytes]:
     return elements
 
 
+def unpack_in_python(raw: bytes | bytearray | memoryview, array: "npt.NDArray[np.object_]") -> int:
+    """
+    Put the elements of an encoded tensor into a flat array of objects.
+
+    Returns:
+        How many there are. The array is of use only when that is its size.
+
+    Raises:
+        BytesFormatError: An element is cut short.
+    """
+    elements = split_in_python(raw)
+    if len(elements) == len(array):
+        fill_in_python(array, elements)
+    return len(elements)
+
+
 def join_in_python(elements: Iterable[bytes | str]) -> bytes:
     """Return the encoding of the elements; text becomes UTF-8."""
     parts: list[bytes] = []
@@ -70,14 +86,31 @@ def join_in_python(elements: Iterable[bytes | str]) -> bytes:
     return b"".join(parts)
 
 
+def join_array_in_python(array: "npt.NDArray[Any]") -> bytes:
+    """Return the encoding of the elements of a flat array, as :func:`join_in_python` does."""
+    return join_in_python(array.tolist())
+
+
 Split = Callable[[bytes | bytearray | memoryview], list[bytes]]
+Unpack = Callable[[bytes | bytearray | memoryview, "npt.NDArray[np.object_]"], int]
 Join = Callable[[Iterable[bytes | str]], bytes]
+JoinArray = Callable[["npt.NDArray[Any]"], bytes]
 
 split: Final[Split] = split_in_python if codec is None else partial(codec.split, BytesFormatError)
 """Returns the elements of an encoded tensor as :func:`split_in_python` does."""
 
+unpack: Final[Unpack] = (
+    unpack_in_python if codec is None else partial(codec.unpack, BytesFormatError)
+)
+"""Puts the elements of an encoded tensor into an array as :func:`unpack_in_python` does."""
+
 join: Final[Join] = join_in_python if codec is None else partial(codec.join, join_in_python)
 """Returns the encoding of elements as :func:`join_in_python` does."""
+
+join_array: Final[JoinArray] = (
+    join_array_in_python if codec is None else partial(codec.join_array, join_in_python)
+)
+"""Returns the encoding of a flat array as :func:`join_array_in_python` does."""
 
 
 def fill_in_python(array: "npt.NDArray[np.object_]", elements: list[bytes]) -> None:

@@ -297,7 +297,7 @@ class Signature:
     def _check_elements(self, request: InferRequest, spec: TensorSpec, tensor: Tensor) -> None:
         where = f"for inference input '{spec.name}' for model '{self.model_name}'"
         try:
-            elements = bytes_tensor.split(tensor.raw())
+            found = tensor.unpack()
         except bytes_tensor.BytesFormatError as error:
             if error.length is None:
                 self._refuse(
@@ -312,17 +312,13 @@ class Signature:
                 f"but only {error.available} bytes available",
             )
         expected = tensor.element_count
-        if len(elements) > expected:
+        if found > expected:
             self._refuse(
                 request,
-                f"unexpected number of string elements {len(elements)} {where}, "
-                f"expecting {expected}",
+                f"unexpected number of string elements {found} {where}, expecting {expected}",
             )
-        if len(elements) < expected:
-            self._refuse(
-                request, f"expected {expected} string elements {where}, got {len(elements)}"
-            )
-        tensor.set_elements(elements)
+        if found < expected:
+            self._refuse(request, f"expected {expected} string elements {where}, got {found}")
 
 
 def _quoted(names: Iterable[str]) -> str:

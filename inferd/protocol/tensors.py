@@ -61,6 +61,27 @@ class Tensor:
         """Keep the decoded elements of a ``BYTES`` tensor, so that they are split only once."""
         self._array = bytes_tensor.to_array(elements, self.shape)
 
+    def unpack(self) -> int:
+        """
+        Decode the elements of a ``BYTES`` tensor; they are kept when the shape fits them.
+
+        Returns:
+            How many there are.
+
+        Raises:
+            BytesFormatError: An element is cut short.
+        """
+        assert self.buffer is not None
+        expected = self.element_count
+        if 4 * expected > len(self.buffer):
+            # Too few, or broken: a shape that promises more than there is allocates nothing.
+            return len(bytes_tensor.split(self.buffer))
+        array = np.empty(expected, dtype=object)
+        found = bytes_tensor.unpack(self.buffer, array)
+        if found == expected:
+            self._array = array.reshape(self.shape)
+        return found
+
     def array(self) -> Array:
         """
         Return the tensor as an array of its shape; a view where that is possible.
@@ -89,7 +110,7 @@ class Tensor:
         if self.buffer is None:
             assert self._array is not None
             if self.datatype == "BYTES":
-                self.buffer = bytes_tensor.join(self._array.ravel().tolist())
+                self.buffer = bytes_tensor.join_array(self._array.ravel())
             else:
                 contiguous = np.ascontiguousarray(self._array, BY_NAME[self.datatype].dtype)
                 self.buffer = contiguous.reshape(-1).view(np.uint8).data

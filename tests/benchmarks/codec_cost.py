@@ -30,6 +30,8 @@ from inferd.protocol.tensors import Tensor
 from inferd.protocol.wire import Buffer, delimited, varint
 
 LIMIT_BYTES: Final = 1 << 20
+STRINGS: Final = 1000
+"""Elements of the BYTES tensors."""
 
 STEPS: Final = ("decode", "to_request", "elements", "encode")
 
@@ -72,7 +74,7 @@ def request(
 
 def cases() -> list[Case]:
     """Return what is measured."""
-    strings = [b"%020d" % number for number in range(1000)]
+    strings = [b"%020d" % number for number in range(STRINGS)]
     typed_strings = b"".join(delimited(8, one) for one in strings)
     return [
         Case(
@@ -115,19 +117,14 @@ def response_to(request: InferRequest) -> InferResponse:
 def elements_of(codec: InferCodec) -> Elements:
     """Return what makes an array of an encoded BYTES tensor and encodes it again."""
     if codec is PYTHON:
-        split, fill, join = (
-            bytes_tensor.split_in_python,
-            bytes_tensor.fill_in_python,
-            bytes_tensor.join_in_python,
-        )
+        unpack, join = bytes_tensor.unpack_in_python, bytes_tensor.join_array_in_python
     else:
-        split, fill, join = bytes_tensor.split, bytes_tensor.fill, bytes_tensor.join
+        unpack, join = bytes_tensor.unpack, bytes_tensor.join_array
 
     def there_and_back(raw: Buffer) -> bytes:
-        elements = split(raw)
-        array = np.empty(len(elements), object)
-        fill(array, elements)
-        return join(array.ravel().tolist())
+        array = np.empty(STRINGS, object)
+        unpack(raw, array)
+        return join(array)
 
     return there_and_back
 

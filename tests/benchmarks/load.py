@@ -3,8 +3,6 @@ Runs h2load for a fixed number of requests and reads what it measured.
 """
 
 import re
-import resource
-import statistics
 import subprocess
 import tempfile
 import time
@@ -12,11 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from messages import Request, check, encode
-from servers import Server
+import numpy as np
+from cases import Case
+from messages import check, encode
+from processes import ProcessorTime, children_seconds, machine_seconds, processor_time
+from servers import Counters, Server
 
-_RUN_SECONDS: Final = 30.0
-_TICKS_PER_SECOND: Final = 100
+_RUN_SECONDS: Final = 120.0
+_FINISHED: Final = re.compile(r"finished in [^,]+, ([\d.]+) req/s")
+_SUCCEEDED: Final = re.compile(r"(\d+) succeeded")
 
 
 class LoadFailed(Exception):
@@ -26,20 +28,15 @@ class LoadFailed(Exception):
 @dataclass(frozen=True, slots=True)
 class Cell:
     """
-    One way to load a server.
+    A case against a server.
 
     Attributes:
+        case: How it is loaded.
         server: Which server.
-        protocol: ``"grpc"``, ``"http json"`` or ``"http binary"``.
-        model: Which model.
-        in_flight: Requests kept in flight: gRPC streams of one connection, or HTTP
-            connections.
     """
 
+    case: Case
     server: Server
-    protocol: str
-    model: str
-    in_flight: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +48,18 @@ class Run:
         rate: Requests per second.
         p50: Median latency, in milliseconds.
         p99: 99th percentile of the latency, in milliseconds.
-        cpu: Processor time of the server, in microseconds per request.
+        user: Processor time in the server's own code, in microseconds per request.
+        system: Its processor time in the kernel, in microseconds per request.
         batch: Mean batch size.
-        others: Share of the machine's processor time that neither server nor client took.
+        others: Share of the machine's processor time that neither the loaded server nor the
+            client took.
     """
 
     rate: float
     p50: float
     p99: float
-    cpu: float
+    user: float
+    system: float
     batch: float
     others: float
 
@@ -68,81 +68,110 @@ def measure(cell: Cell, requests: int) -> Run:
     """
     Load a server with a number of requests and check that it answered each.
 
-    One more request is sent before and after, and its answer decoded.
+    One more request is sent before, and its answer decoded.
 
     Raises:
         LoadFailed: h2load failed, or a request was not answered well.
         WrongAnswer: The server computed something else.
     """
-    server = cell.server
-    check(cell.protocol, cell.model, server.host, server.port(cell.protocol))
-    before, server_cpu = server.counters(cell.model), server.cpu_seconds()
-    machine, children, start = _machine_seconds(), _children_seconds(), time.perf_counter()
-    rate, latencies = _h2load(cell, requests)
+    case, server = cell.case, cell.server
+    if server.infers:
+        check(case.protocol, case.model, server.host, server.port(case))
+    before, took = server.counters(case.model), processor_time(server.process)
+    machine, children, start = machine_seconds(), children_seconds(), time.perf_counter()
+    rate, latencies_ms = _timed_load(cell, requests)
     elapsed = time.perf_counter() - start
-    server_cpu = server.cpu_seconds() - server_cpu
-    children = _children_seconds() - children
-    busy, cores = (now - then for now, then in zip(_machine_seconds(), machine, strict=True))
-    after = server.counters(cell.model)
-    if after.successes - before.successes != requests:
+    took = processor_time(server.process) - took
+    children = children_seconds() - children
+    busy, cores = (now - then for now, then in zip(machine_seconds(), machine, strict=True))
+    after = server.counters(case.model)
+    if server.infers and after.successes - before.successes != requests:
         counted = after.successes - before.successes
-        raise LoadFailed(f"{cell}: {requests} requests, {counted} successes")
-    check(cell.protocol, cell.model, server.host, server.port(cell.protocol))
+        raise LoadFailed(f"{case.name}, {server.name}: {requests} requests, {counted} successes")
+    others = (busy - took.user - took.system - children) / max(cores, elapsed)
+    p50, p99 = np.percentile(latencies_ms, (50, 99))
+    return _run(rate, float(p50), float(p99), took, before, after, requests, max(others, 0.0))
+
+
+def _run(
+    rate: float,
+    p50: float,
+    p99: float,
+    took: ProcessorTime,
+    before: Counters,
+    after: Counters,
+    requests: int,
+    others: float,
+) -> Run:
     executions = after.executions - before.executions
-    others = (busy - server_cpu - children) / max(cores, elapsed)
     return Run(
         rate=rate,
-        p50=statistics.median(latencies),
-        p99=statistics.quantiles(latencies, n=100)[98],
-        cpu=server_cpu * 1e6 / requests,
+        p50=p50,
+        p99=p99,
+        user=took.user * 1e6 / requests,
+        system=took.system * 1e6 / requests,
         batch=(after.inferences - before.inferences) / max(executions, 1),
-        others=max(others, 0.0) if server.process else 0.0,
+        others=others,
     )
 
 
-def _h2load(cell: Cell, requests: int) -> tuple[float, list[float]]:
+def run_load(cell: Cell, requests: int) -> float:
+    """Send the requests, see that all are answered well, and return how many per second."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _finished(_command(cell, requests, Path(folder)), cell, requests)
+
+
+def _timed_load(cell: Cell, requests: int) -> tuple[float, "np.ndarray"]:
     """Return requests per second and all latencies in milliseconds."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
-        command = _command(cell, encode(cell.protocol, cell.model), requests, Path(folder))
-        try:
-            ran = subprocess.run(
-                command, capture_output=True, text=True, timeout=_RUN_SECONDS, check=False
-            )
-        except FileNotFoundError as error:
-            raise LoadFailed("h2load is missing: apt-get install nghttp2-client") from error
-        except subprocess.TimeoutExpired as error:
-            raise LoadFailed(f"{cell}: no end after {_RUN_SECONDS} s") from error
-        rate = re.search(r"finished in [^,]+, ([\d.]+) req/s", ran.stdout)
-        good = re.search(r"(\d+) succeeded", ran.stdout)
-        if rate is None or good is None or int(good.group(1)) != requests:
-            raise LoadFailed(f"{cell}:\n{ran.stdout}{ran.stderr}")
-        lines = log.read_text().splitlines()
-    return float(rate.group(1)), [int(line.split("\t")[2]) / 1000 for line in lines]
+        line = [*_command(cell, requests, Path(folder)), "--log-file", str(log)]
+        rate = _finished(line, cell, requests)
+        return rate, np.loadtxt(log, delimiter="\t", usecols=2, ndmin=1) / 1000
 
 
-def _command(cell: Cell, request: Request, requests: int, folder: Path) -> list[str]:
+def _finished(line: list[str], cell: Cell, requests: int) -> float:
+    try:
+        ran = subprocess.run(
+            line, capture_output=True, text=True, timeout=_RUN_SECONDS, check=False
+        )
+    except FileNotFoundError as error:
+        raise LoadFailed("h2load is missing: apt-get install nghttp2-client") from error
+    except subprocess.TimeoutExpired as error:
+        raise LoadFailed(
+            f"{cell.case.name}, {cell.server.name}: no end after {_RUN_SECONDS} s"
+        ) from error
+    try:
+        return parse_report(ran.stdout, requests)
+    except ValueError:
+        raise LoadFailed(
+            f"{cell.case.name}, {cell.server.name}:\n{ran.stdout}{ran.stderr}"
+        ) from None
+
+
+def parse_report(text: str, requests: int) -> float:
+    """
+    Return the requests per second that h2load reports.
+
+    Raises:
+        ValueError: It reports none, or not that all requests were answered well.
+    """
+    rate, good = _FINISHED.search(text), _SUCCEEDED.search(text)
+    if rate is None or good is None or int(good.group(1)) != requests:
+        raise ValueError("not every request was answered well")
+    return float(rate.group(1))
+
+
+def _command(cell: Cell, requests: int, folder: Path) -> list[str]:
+    """Return h2load's command line; the body goes to a file in the folder."""
+    case = cell.case
+    request = encode(case.protocol, case.model)
     body = folder / "body"
     body.write_bytes(request.body)
-    clients, streams = (1, cell.in_flight) if cell.protocol == "grpc" else (cell.in_flight, 1)
-    command = ["h2load", "-t", "1", "-n", str(requests), "-c", str(clients), "-m", str(streams)]
-    command += ["-d", str(body), "--log-file", str(folder / "log")]
-    if cell.protocol != "grpc":
-        command.append("--h1")
+    line = ["h2load", "-t", "1", "-n", str(requests), "-d", str(body)]
+    line += ["-c", str(case.connections), "-m", str(case.streams)]
+    if case.over_http:
+        line.append("--h1")
     for name, value in request.headers.items():
-        command += ["-H", f"{name}: {value}"]
-    port = cell.server.port(cell.protocol)
-    return [*command, f"http://{cell.server.host}:{port}{request.path}"]
-
-
-def _children_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
-def _machine_seconds() -> tuple[float, float]:
-    """Return the processor time of the whole machine: busy, and in all."""
-    fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
-    ticks = [int(field) for field in fields]
-    idle = ticks[3] + ticks[4]
-    return (sum(ticks) - idle) / _TICKS_PER_SECOND, sum(ticks) / _TICKS_PER_SECOND
+        line += ["-H", f"{name}: {value}"]
+    return [*line, f"http://{cell.server.host}:{cell.server.port(case)}{request.path}"]

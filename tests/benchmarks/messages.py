@@ -1,34 +1,35 @@
 """
 The requests the benchmark sends, ready encoded, and the check that an answer is right.
 
-Every request adds and subtracts the same two INT32 vectors of 16; the three protocols
-carry it as Triton's own clients would.
+The three protocols carry them as Triton's own clients would.
 """
 
 import asyncio
 import http.client
 import json
+import socket
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from exchanges import Values, exchange
 from grpclib.client import Channel
 
 from inferd._generated.inference import (
     GrpcInferenceServiceStub,
+    InferTensorContents,
     ModelInferRequest,
     ModelInferRequestInferInputTensor,
     ModelInferResponse,
 )
+from inferd.protocol import bytes_tensor
 
-_FIRST: Final = np.arange(16, dtype="<i4")
-_SECOND: Final = np.full(16, 3, dtype="<i4")
-_EXPECTED: Final = {"OUTPUT0": _FIRST + _SECOND, "OUTPUT1": _FIRST - _SECOND}
 _ANSWER_SECONDS: Final = 10.0
+_DTYPES: Final = {"INT32": "<i4", "FP32": "<f4"}
 
 
 class WrongAnswer(Exception):
-    """The server answered something else than the sum and the difference."""
+    """The server answered something else than it should have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +53,31 @@ def encode(protocol: str, model: str) -> Request:
     Encode the request for a model.
 
     Args:
-        protocol: ``"grpc"``, ``"http json"`` or ``"http binary"``.
+        protocol: One of ``cases.Protocol``.
         model: The model's name.
     """
-    if protocol == "grpc":
-        message = bytes(_message(model))
+    inputs = exchange(model).inputs
+    if protocol.startswith("grpc"):
+        message = bytes(_message(protocol, model))
         headers = {"content-type": "application/grpc", "te": "trailers"}
         path = "/inference.GRPCInferenceService/ModelInfer"
         return Request(path, headers, b"\0" + len(message).to_bytes(4, "big") + message)
     path = f"/v2/models/{model}/infer"
     if protocol == "http json":
-        inputs = [_http_input(name, data=values.tolist()) for name, values in _inputs().items()]
-        body = json.dumps({"inputs": inputs}).encode()
+        entries = [_http_input(name, one, data=one.listed) for name, one in inputs.items()]
+        body = json.dumps({"inputs": entries}, separators=(",", ":")).encode()
         return Request(path, {"content-type": "application/json"}, body)
-    inputs = [
-        _http_input(name, parameters={"binary_data_size": values.nbytes})
-        for name, values in _inputs().items()
+    entries = [
+        _http_input(name, one, parameters={"binary_data_size": len(one.raw)})
+        for name, one in inputs.items()
     ]
-    document = {"inputs": inputs, "parameters": {"binary_data_output": True}}
-    header = json.dumps(document).encode()
+    document = {"inputs": entries, "parameters": {"binary_data_output": True}}
+    header = json.dumps(document, separators=(",", ":")).encode()
     headers = {
         "content-type": "application/octet-stream",
         "inference-header-content-length": str(len(header)),
     }
-    return Request(path, headers, header + b"".join(v.tobytes() for v in _inputs().values()))
+    return Request(path, headers, header + b"".join(one.raw for one in inputs.values()))
 
 
 def check(protocol: str, model: str, host: str, port: int) -> None:
@@ -83,50 +85,77 @@ def check(protocol: str, model: str, host: str, port: int) -> None:
     Send one request and look at the answer.
 
     Raises:
-        WrongAnswer: An error status, or other numbers than expected.
+        WrongAnswer: An error status, or other values than expected.
     """
-    if protocol == "grpc":
-        outputs = asyncio.run(_infer_over_grpc(model, host, port))
+    if protocol.startswith("grpc"):
+        outputs = asyncio.run(_infer_over_grpc(_message(protocol, model), host, port))
     else:
         outputs = _infer_over_http(encode(protocol, model), host, port)
-    for name, expected in _EXPECTED.items():
-        if name not in outputs or not np.array_equal(outputs[name], expected):
-            raise WrongAnswer(f"{protocol}, {model}: {name} is {outputs.get(name)}")
+    for name, expected in exchange(model).outputs.items():
+        if outputs.get(name) != expected.raw:
+            raise WrongAnswer(f"{protocol}, {model}: {name} is wrong or missing")
 
 
-def _inputs() -> dict[str, np.ndarray]:
-    return {"INPUT0": _FIRST, "INPUT1": _SECOND}
+def http_head(request: Request, host: str, port: int) -> bytes:
+    """Return the head of a request over HTTP."""
+    lines = [f"POST {request.path} HTTP/1.1", f"host: {host}:{port}"]
+    lines += [f"{name}: {value}" for name, value in request.headers.items()]
+    lines += [f"content-length: {len(request.body)}", "", ""]
+    return "\r\n".join(lines).encode()
 
 
-def _http_input(name: str, **content: Any) -> dict[str, Any]:
-    return {"name": name, "datatype": "INT32", "shape": [1, 16], **content}
+def raw_answer(request: Request, host: str, port: int) -> bytes:
+    """Return the bytes a server answers a request over HTTP with, head and body."""
+    with socket.create_connection((host, port), timeout=_ANSWER_SECONDS) as connection:
+        connection.sendall(http_head(request, host, port) + request.body)
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += connection.recv(1 << 16)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        length = int(head.lower().partition(b"\r\ncontent-length:")[2].split(b"\r\n")[0])
+        while len(body) < length:
+            body += connection.recv(1 << 20)
+    return head + b"\r\n\r\n" + body
 
 
-def _message(model: str) -> ModelInferRequest:
+def _http_input(name: str, values: Values, **content: Any) -> dict[str, Any]:
+    return {"name": name, "datatype": values.datatype, "shape": list(values.shape), **content}
+
+
+def _message(protocol: str, model: str) -> ModelInferRequest:
+    inputs = exchange(model).inputs
+    typed = protocol == "grpc contents"
     return ModelInferRequest(
         model_name=model,
         inputs=[
-            ModelInferRequestInferInputTensor(name=name, datatype="INT32", shape=[1, 16])
-            for name in _inputs()
+            ModelInferRequestInferInputTensor(
+                name=name,
+                datatype=one.datatype,
+                shape=list(one.shape),
+                contents=_contents(one) if typed else None,
+            )
+            for name, one in inputs.items()
         ],
-        raw_input_contents=[values.tobytes() for values in _inputs().values()],
+        raw_input_contents=[] if typed else [one.raw for one in inputs.values()],
     )
 
 
-async def _infer_over_grpc(model: str, host: str, port: int) -> dict[str, np.ndarray]:
+def _contents(values: Values) -> InferTensorContents:
+    return InferTensorContents(bytes_contents=[one.encode() for one in values.listed])
+
+
+async def _infer_over_grpc(message: ModelInferRequest, host: str, port: int) -> dict[str, bytes]:
     channel = Channel(host, port)
     try:
         stub = GrpcInferenceServiceStub(channel)
-        answer: ModelInferResponse = await stub.model_infer(
-            _message(model), timeout=_ANSWER_SECONDS
-        )
+        answer: ModelInferResponse = await stub.model_infer(message, timeout=_ANSWER_SECONDS)
     finally:
         channel.close()
     pairs = zip(answer.outputs, answer.raw_output_contents, strict=True)
-    return {output.name: np.frombuffer(raw, "<i4") for output, raw in pairs}
+    return {output.name: raw for output, raw in pairs}
 
 
-def _infer_over_http(request: Request, host: str, port: int) -> dict[str, np.ndarray]:
+def _infer_over_http(request: Request, host: str, port: int) -> dict[str, bytes]:
     connection = http.client.HTTPConnection(host, port, timeout=_ANSWER_SECONDS)
     try:
         connection.request("POST", request.path, request.body, request.headers)
@@ -141,9 +170,15 @@ def _infer_over_http(request: Request, host: str, port: int) -> dict[str, np.nda
     outputs = {}
     for output in json.loads(body[:start])["outputs"]:
         if "data" in output:
-            outputs[output["name"]] = np.array(output["data"])
+            outputs[output["name"]] = _from_json(output["datatype"], output["data"])
             continue
         size = output["parameters"]["binary_data_size"]
-        outputs[output["name"]] = np.frombuffer(body[start : start + size], "<i4")
+        outputs[output["name"]] = body[start : start + size]
         start += size
     return outputs
+
+
+def _from_json(datatype: str, data: list[Any]) -> bytes:
+    if datatype == "BYTES":
+        return bytes_tensor.join(data)
+    return np.array(data, _DTYPES[datatype]).tobytes()

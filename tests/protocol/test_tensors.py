@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from inferd.protocol.bytes_tensor import BytesFormatError
 from inferd.protocol.datatypes import BY_NAME
 from inferd.protocol.tensors import Tensor
 
@@ -63,6 +64,29 @@ def test_elements_that_were_checked_are_not_split_again():
     tensor.set_elements([b"kept"])
 
     assert tensor.array().tolist() == [[b"kept"]]
+
+
+@pytest.mark.parametrize("raw", [bytearray(b"\x01\0\0\0a\0\0\0\0"), b"\x01\0\0\0a\0\0\0\0"])
+def test_unpacked_elements_are_kept(raw):
+    """What was checked is not decoded again."""
+    tensor = Tensor("t", "BYTES", (1, 2), raw=raw)
+
+    assert tensor.unpack() == 2
+    assert tensor.array() is tensor.array()
+    assert tensor.array().tolist() == [[b"a", b""]]
+
+
+@pytest.mark.parametrize("shape", [(1,), (3,), (1 << 40,)])
+def test_elements_that_do_not_fit_the_shape_are_counted_only(shape):
+    """A shape that promises more than was received allocates nothing."""
+    assert Tensor("t", "BYTES", shape, raw=b"\0\0\0\0\x01\0\0\0a").unpack() == 2
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,)])
+def test_a_cut_element_cannot_be_unpacked(shape):
+    """Whether or not it would have a place."""
+    with pytest.raises(BytesFormatError):
+        Tensor("t", "BYTES", shape, raw=b"\0\0\0\0\x01\0\0\0").unpack()
 
 
 def test_bytes_that_do_not_fit_the_shape_are_refused():

@@ -32,6 +32,13 @@ class Codec:
 def split(
     error: Callable[[int | None, int], Exception], raw: bytes | bytearray | memoryview, /
 ) -> list[bytes]: ...
+def unpack(
+    error: Callable[[int | None, int], Exception],
+    raw: bytes | bytearray | memoryview,
+    array: Any,
+    /,
+) -> int: ...
+def join_array(twin: Callable[[Iterable[bytes | str]], bytes], array: Any, /) -> bytes: ...
 def join(
     twin: Callable[[Iterable[bytes | str]], bytes], elements: Iterable[bytes | str], /
 ) -> bytes: ...

@@ -33,6 +33,54 @@ def split(error, raw, /):
     return elements
 
 
+def unpack(error, raw, array, /):
+    """
+    Put the elements of an encoded tensor into an array, and return how many there are.
+
+    Args:
+        error: Raised as by :func:`split`.
+        raw: The encoded tensor.
+        array: A writeable, contiguous array of objects. It gets as many elements as it has
+            room for; those behind them are counted.
+    """
+    cdef Py_buffer source, view
+    cdef PyObject** places
+    cdef PyObject* replaced
+    cdef const char* data
+    cdef Py_ssize_t position = 0, found = 0, stop, room
+    cdef uint32_t length
+    PyObject_GetBuffer(array, &view, PyBUF_WRITABLE | PyBUF_FORMAT | PyBUF_ND)
+    try:
+        if view.format[0] != b"O":
+            raise ValueError("an array of objects was expected")
+        places = <PyObject**>view.buf
+        room = view.len // <Py_ssize_t>sizeof(PyObject*)
+        PyObject_GetBuffer(raw, &source, PyBUF_SIMPLE)
+        try:
+            data = <const char*>source.buf
+            stop = source.len
+            while position < stop:
+                if stop - position < 4:
+                    raise error(None, stop - position)
+                memcpy(&length, data + position, 4)
+                position += 4
+                if stop - position < length:
+                    raise error(length, stop - position)
+                if found < room:
+                    replaced = places[found]
+                    element = PyBytes_FromStringAndSize(data + position, length)
+                    Py_INCREF(<PyObject*>element)
+                    places[found] = <PyObject*>element
+                    Py_XDECREF(replaced)
+                position += length
+                found += 1
+        finally:
+            PyBuffer_Release(&source)
+    finally:
+        PyBuffer_Release(&view)
+    return found
+
+
 def join(twin, elements, /):
     """
     Return the encoding of a ``BYTES`` tensor; text becomes UTF-8.
@@ -60,6 +108,49 @@ def join(twin, elements, /):
         memcpy(target + 4, data, length)
         target += 4 + length
     return encoded
+
+
+def join_array(twin, array, /):
+    """
+    Return the encoding of the elements of a contiguous array, as :func:`join` does.
+
+    Args:
+        twin: As for :func:`join`.
+        array: The elements, in row-major order.
+    """
+    cdef Py_buffer view
+    cdef PyObject** places
+    cdef Py_ssize_t size = 0, length, index, count
+    cdef uint32_t prefix
+    cdef char* target
+    cdef bint plain
+    PyObject_GetBuffer(array, &view, PyBUF_FORMAT | PyBUF_ND)
+    try:
+        plain = view.format[0] == b"O"
+        places = <PyObject**>view.buf
+        count = view.len // <Py_ssize_t>sizeof(PyObject*) if plain else 0
+        for index in range(count):
+            if places[index] == NULL or not PyBytes_CheckExact(<object>places[index]):
+                plain = False
+                break
+            length = PyBytes_GET_SIZE(<object>places[index])
+            if length > 0xFFFFFFFF:
+                plain = False
+                break
+            size += 4 + length
+        if plain:
+            encoded = PyBytes_FromStringAndSize(NULL, size)
+            target = PyBytes_AS_STRING(encoded)
+            for index in range(count):
+                length = PyBytes_GET_SIZE(<object>places[index])
+                prefix = <uint32_t>length
+                memcpy(target, &prefix, 4)
+                memcpy(target + 4, PyBytes_AS_STRING(<object>places[index]), length)
+                target += 4 + length
+            return encoded
+    finally:
+        PyBuffer_Release(&view)
+    return join(twin, array.ravel().tolist())
 
 
 cdef inline bint _element(PyObject* element, const char** data, Py_ssize_t* length) except -1:
