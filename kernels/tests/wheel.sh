@@ -11,7 +11,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 wheels=${2:-$folder/wheels}
 cp -r kernels "$folder/kernels"
-find "$folder/kernels" \( -name '*.so' -o -name '*.c' -o -name build -o -name '*.egg-info' \) -prune -exec rm -rf {} +
+find "$folder/kernels" \( -name '*.so' -o -name '*.c' -o -name '*.cpp' -o -name build -o -name '*.egg-info' \) -prune -exec rm -rf {} +
 unset PYTHONPATH
 "$python" -m pip wheel --quiet --no-deps --wheel-dir "$folder/built" "$folder/kernels"
 "$python" -m auditwheel repair --strip --wheel-dir "$wheels" "$folder"/built/*.whl
