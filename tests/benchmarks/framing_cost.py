@@ -14,6 +14,7 @@ from inferd.cli.benchmark.http2 import GrpcConnection
 from inferd.frontends.http.fastlane import framing, replies
 from inferd.frontends.http.fastlane.framing import Framer
 from inferd.frontends.http.inference import Answer
+from inferd.frontends.http.limits import Limits
 from inferd.protocol.wire import Buffer
 
 PIECE: Final = 256_000
@@ -79,7 +80,7 @@ class HttpFraming:
     def __init__(self, request: Request) -> None:
         head = http_head(request, "localhost", 8000)
         self._pieces = list(_pieces(head + request.body))
-        self._framer = Framer(1 << 30)
+        self._framer = Framer(1 << 30, Limits())
         self._tail = replies.Tails().get(closes=False)
 
     def receive(self) -> framing.Inference:
