@@ -1,5 +1,6 @@
 """Inference over HTTP as curl sees it: bodies byte by byte, and headers."""
 
+import gzip
 import json
 import struct
 
@@ -203,3 +204,22 @@ def test_a_chunked_request_is_read(curl):
     request = json.dumps({"inputs": INPUTS}).encode()
     chunked = curl(INFER, "-H", "Transfer-Encoding: chunked", body=request)
     assert chunked.body == curl(INFER, body=request).body
+
+
+def test_a_compressed_request_is_read(curl):
+    """So is one whose body is compressed, also when it comes in chunks."""
+    request = json.dumps({"inputs": INPUTS}).encode()
+    plain = curl(INFER, body=request)
+    encoding = ("-H", "Content-Encoding: gzip")
+    packed = gzip.compress(request)
+    assert curl(INFER, *encoding, body=packed).body == plain.body
+    chunked = ("-H", "Transfer-Encoding: chunked")
+    assert curl(INFER, *encoding, *chunked, body=packed).body == plain.body
+
+
+def test_an_offer_to_speak_http_2_is_declined(curl):
+    """curl's ``--http2`` asks for it beside a request; that is answered in HTTP/1.1."""
+    request = json.dumps({"inputs": INPUTS}).encode()
+    answer = curl(INFER, "--http2", body=request)
+    assert answer.status == 200
+    assert answer.body == curl(INFER, body=request).body

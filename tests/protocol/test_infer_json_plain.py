@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from inferd.errors import InferdError
 from inferd.protocol.infer_json import decode_request, encode_response
-from inferd.protocol.infer_json_plain import Headers, Templates, decode_plain
+from inferd.protocol.infer_json_plain import Frames, Headers, Templates, decode_plain
 from inferd.protocol.messages import InferResponse
 from inferd.protocol.tensors import Tensor
 
@@ -280,3 +280,55 @@ def test_the_memory_of_headers_is_bounded():
     headers = Headers()
     for size in range(300):
         assert headers.encode(response(size)) == encode_response(response(size), (), True)
+
+
+_CODES = {
+    "BOOL": "?",
+    "INT8": "b",
+    "INT16": "<i2",
+    "INT32": "<i4",
+    "INT64": "<i8",
+    "UINT8": "u1",
+    "UINT16": "<u2",
+    "UINT32": "<u4",
+    "UINT64": "<u8",
+}
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(sorted(_CODES)), st.integers(0, 5), st.binary(min_size=80)),
+        max_size=3,
+    ),
+    st.booleans(),
+)
+def test_short_integers_are_printed_as_at_length(described_outputs, as_arrays):
+    """Whoever prints the numbers of an answer, and whenever: the text is the same."""
+    outputs = []
+    for number, (datatype, size, noise) in enumerate(described_outputs):
+        numbers = np.frombuffer(noise[:80], "u1" if datatype == "BOOL" else _CODES[datatype])
+        array = numbers[: 2 * size].astype(_CODES[datatype]).reshape(size, 2)
+        given_as = {"array": array} if as_arrays else {"raw": array.tobytes()}
+        outputs.append(Tensor(f"O\0{number}", datatype, array.shape, **given_as))
+    answer = InferResponse("m", "1", outputs)
+    frames = Frames()
+    for _ in range(2):
+        assert frames.encode(answer) == encode_response(answer, (), False)
+
+
+@pytest.mark.parametrize(
+    ("datatype", "size", "taken"),
+    [("INT8", 1024, True), ("INT8", 1025, False), ("FP32", 4, False), ("BYTES", 4, False)],
+)
+def test_what_is_not_short_is_printed_at_length(datatype, size, taken):
+    """Long tensors, and numbers with more than one text, are left to others."""
+    shape = [size] if datatype == "INT8" else [1]
+    tensor = Tensor("OUT", datatype, shape, raw=bytes(size))
+    assert (Frames().encode(InferResponse("m", "1", [tensor])) is not None) is taken
+
+
+def test_the_memory_of_frames_is_bounded():
+    """However many shapes there are, each answer has its own."""
+    frames = Frames()
+    for size in range(300):
+        assert frames.encode(response(size)) == encode_response(response(size), (), False)

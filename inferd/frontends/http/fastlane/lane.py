@@ -19,8 +19,8 @@ from inferd.frontends.http.limits import Limits
 from inferd.frontends.http.routes import Route
 from inferd.listening.byte_ledger import LARGE_BYTES, ByteLedger, Claim
 from inferd.listening.spinner import Spinner
-from inferd.protocol.infer_json import DecodedRequest
-from inferd.protocol.infer_json_plain import Headers
+from inferd.protocol.infer_json import DecodedRequest, EncodedResponse
+from inferd.protocol.infer_json_plain import Frames, Headers
 from inferd.protocol.messages import InferResponse
 from inferd.scheduling.pending import AnswerFuture
 
@@ -50,6 +50,7 @@ class Lane:
     """
 
     __slots__ = (
+        "_frames",
         "_headers",
         "_inference",
         "_max_input_size",
@@ -77,6 +78,7 @@ class Lane:
     ) -> None:
         self.ledger = ledger
         self._inference = Inference(dataplane, max_input_size)
+        self._frames = Frames()
         self._headers = Headers()
         self._max_input_size = max_input_size
         self.max_body = max_input_size if takes_inferences else 0
@@ -123,11 +125,20 @@ class Lane:
     def answer(self, response: InferResponse, decoded: DecodedRequest) -> Reply:
         """Write the answer to a started request that is not long."""
         try:
-            if response.id or response.parameters or not inference.all_binary(decoded):
-                return replies.encoded(inference.encode_now(response, decoded))
-            return replies.encoded(self._headers.encode(response))
+            return replies.encoded(self._encode(response, decoded))
         except Exception as error:
             return failure(error, decoded.request.model_name)
+
+    def _encode(self, response: InferResponse, decoded: DecodedRequest) -> EncodedResponse:
+        """Write a response that is not long, in a short way where there is one."""
+        if not (response.id or response.parameters):
+            if inference.all_binary(decoded):
+                return self._headers.encode(response)
+            if not decoded.request.outputs:
+                encoded = self._frames.encode(response)
+                if encoded is not None:
+                    return encoded
+        return inference.encode_now(response, decoded)
 
     async def reply(self, event: framing.Inference, decoded: DecodedRequest | None) -> Reply:
         """
