@@ -30,8 +30,9 @@ from inferd.protocol.messages import InferResponse, RequestedOutput
 from inferd.protocol.native import numbers
 from inferd.protocol.tensors import Array, Tensor
 
-LONG_TEXT: Final = 32
-"""Arrays whose text has so many bytes are read by the kernel; some ten numbers."""
+LONG_TEXT: Final = 2048
+"""Arrays whose text has so many bytes are read by the kernel. Those of a hundred numbers cost as
+much with it as by :func:`inferd.protocol.infer_json_plain.decode_plain`."""
 
 _KINDS: Final = {
     "BOOL": 0,
@@ -126,7 +127,7 @@ class JsonCodec:
     ) -> EncodedResponse:
         """Write a response, as :func:`inferd.protocol.infer_json.encode_response` does."""
         kernel = self._kernel
-        if kernel is None:
+        if kernel is None or not any([one.datatype in _FLOATS for one in response.outputs]):
             return encode_response(response, requested, binary_output)
         arrays: list[tuple[int, Array]] = []
         encoded = encode_response(response, requested, binary_output, partial(_write, arrays))

@@ -361,6 +361,13 @@ def test_half_precision_is_refused(json_codec):
         json_codec.encode_response(response(Tensor("Y", "FP16", (1,), raw=bytes(2))), (), False)
 
 
+def test_floats_of_another_size_are_written_without_the_kernel(json_codec):
+    """A backend may return doubles for FP32; every one of their digits is written."""
+    tensor = Tensor("G", "FP32", (1,), array=np.array([0.1]))
+    document, _ = json_codec.encode_response(response(tensor), (), False)
+    assert json.loads(document)["outputs"][0]["data"] == [0.1]
+
+
 def test_no_floats_no_kernel(json_codec):
     """A response without floats in its JSON is written as it always was."""
     document, blobs = json_codec.encode_response(

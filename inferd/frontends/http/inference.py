@@ -101,8 +101,7 @@ class Inference:
             return self._decode_raw(view, route)
         if length > bodies.OFF_LOOP_SIZE:
             return await asyncio.to_thread(self._decode_bytes, view, length, route)
-        if length == len(body) or length > bodies.INLINE_SIZE:
-            # A short document in front of binary data has no numbers worth a look.
+        if length > json_codec.LONG_TEXT:
             decoded = self._decode_quickly(view, length, route)
             if decoded is not None:
                 return decoded
@@ -116,6 +115,10 @@ class Inference:
         if length == 0:
             return self._decode_raw(body, route)
         if length == size:
+            if size > json_codec.LONG_TEXT:
+                decoded = self._decode_quickly(body, size, route)
+                if decoded is not None:
+                    return decoded
             document = parse(body)
             plain = decode_plain(document, route.name, route.version, self._max_input_size)
             return plain if plain is not None else self._decode(document, body[size:], route)
