@@ -81,9 +81,21 @@ cdef class _Accounting(_Session):
         return True
 
     def forget(self):
-        """Give back what the ledger knows of this connection, which is gone."""
+        """
+        Drop what was queued and what has come in part, and give back what the ledger knows of it.
+
+        The connection is gone: whoever still refers to this object holds no message by it,
+        and nothing works any more.
+        """
         cdef Stream stream
+        self.failed = True
+        self.last_words = b""
+        self.pieces.clear()
+        self.uncopied = None
         for stream in self.streams.values():
+            stream.forget_message()
+            stream.outgoing.clear()
+            stream.unsent = 0
             self._forget_bytes(stream)
         if self.reported_bytes != self.small_bytes:
             self._tell_small()

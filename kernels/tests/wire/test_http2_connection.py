@@ -1,8 +1,12 @@
 """What concerns a connection as a whole: pings, credit and its end."""
 
+import gc
+import weakref
+
 import pytest
 from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, PingAckReceived
+from h2.settings import SettingCodes
 
 http2 = pytest.importorskip("inferd_kernels.wire._http2", reason="the kernel is not built")
 
@@ -95,3 +99,27 @@ def test_refusing_calls_after_the_end_does_nothing(pair):
     with pytest.raises(http2.ProtocolError):
         broken.receive(b"no HTTP/2 at all, whatever it is", 1)
     broken.refuse_calls()
+
+
+def test_a_connection_that_is_gone_holds_nothing(pair):
+    """Answers that were not sent are freed, though somebody still refers to the connection."""
+
+    class Owned(bytearray):
+        pass
+
+    pair.client.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 0})
+    _, [(_, stream, _, _)] = pair.call()
+    owned = Owned(50_000)
+    alive = weakref.ref(owned)
+    pair.server.send_message(stream, [owned])
+    pair.exchange()
+    del owned
+    gc.collect()
+    assert alive() is not None
+    pair.server.forget()
+    assert alive() is None
+    pair.server.send_message(stream, [b"late"])
+    pair.server.send_trailers(stream, 0)
+    assert stream.unsent == 0
+    assert pair.server.done
+    assert pair.server.data_to_send() == []
