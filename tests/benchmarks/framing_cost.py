@@ -13,8 +13,8 @@ from messages import Request, http_head
 from inferd.cli.benchmark.http2 import GrpcConnection
 from inferd.frontends.http.fastlane import framing, replies
 from inferd.frontends.http.fastlane.framing import Framer
-from inferd.frontends.http.inference import Answer
 from inferd.frontends.http.limits import Limits
+from inferd.protocol.infer_json import EncodedResponse
 from inferd.protocol.wire import Buffer
 
 PIECE: Final = 256_000
@@ -92,11 +92,11 @@ class HttpFraming:
         assert isinstance(event, framing.Inference)
         return event
 
-    def turn_us(self, answer: Answer) -> float:
+    def turn_us(self, answer: EncodedResponse) -> float:
         """Take a request and answer it; return microseconds."""
         begun_ns = time.perf_counter_ns()
         self.receive()
-        replies.pieces(replies.good(answer), self._tail)
+        replies.pieces(replies.encoded(answer), self._tail)
         return (time.perf_counter_ns() - begun_ns) / 1000
 
 

@@ -24,9 +24,9 @@ from framing_cost import PIECE, GrpcFraming, HttpFraming
 from messages import Request, encode
 
 from inferd.frontends.http import inference
-from inferd.frontends.http.inference import Answer, Inference
+from inferd.frontends.http.inference import Inference
 from inferd.protocol.infer_codec import CHOSEN
-from inferd.protocol.infer_json import DecodedRequest
+from inferd.protocol.infer_json import DecodedRequest, EncodedResponse
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.tensors import Tensor
 from inferd.testing.server import InMemoryServer
@@ -34,7 +34,6 @@ from inferd.testing.server import InMemoryServer
 _START_SECONDS: Final = 30.0
 _LARGEST: Final = 1 << 30
 _AT_ONCE: Final = 20
-_LONG: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,42 +173,52 @@ class _Probe:
     async def _over_http(self, together: int) -> Stages:
         reader = Inference(self._dataplane, _LARGEST)
         framing = HttpFraming(self._request)
-        head, body = framing.receive()
+        head, body, is_prompt = framing.receive()
 
         async def decode(_: None = None) -> DecodedRequest:
             return await reader.decode(body, head.json_length, head.route)
 
-        async def write(response: InferResponse) -> Answer:
-            return await inference.answer(await inference.encode(response, decoded), "identity")
+        def decode_now(_: None = None) -> DecodedRequest:
+            return reader.decode_now(body, head.json_length, head.route)
+
+        async def write(response: InferResponse) -> EncodedResponse:
+            return await inference.encode(response, decoded)
 
         decoded = await decode()
         response = await self._dataplane.infer(decoded.request)
         answer = await write(response)
-        document = encode("grpc", self._case.model).body[5:]
-        schedule, execute = await self._scheduled(
-            lambda: CHOSEN.to_request(CHOSEN.decode_request(document)), together
-        )
+        schedule, execute = await self._scheduled(lambda: again(decoded.request), together)
+        if not is_prompt:
+            return Stages(
+                self._median(lambda: framing.turn_us(answer)),
+                await self._spent_us(lambda: None, decode),
+                schedule,
+                execute,
+                await self._spent_us(lambda: unread(response), write),
+            )
         return Stages(
             self._median(lambda: framing.turn_us(answer)),
-            await self._spent_us(lambda: None, decode),
+            self._median(lambda: _timed_us(lambda: None, decode_now)),
             schedule,
             execute,
-            await self._spent_us(lambda: unread(response), write),
+            self._median(
+                lambda: _timed_us(
+                    lambda: unread(response), lambda one: inference.encode_now(one, decoded)
+                )
+            ),
         )
 
     async def _spent_us(
         self, prepare: Callable[[], Any], call: Callable[[Any], Awaitable[object]]
     ) -> float:
         """Return the median processor time of a call; part of it may run in a thread."""
-        at_once = 1 if len(self._request.body) > _LONG else _AT_ONCE
         found: list[float] = []
         end = time.perf_counter() + self._seconds
         while time.perf_counter() < end or len(found) < 3:
-            prepared = [prepare() for _ in range(at_once)]
+            prepared = prepare()
             begun_ns = time.process_time_ns()
-            for one in prepared:
-                await call(one)
-            found.append((time.process_time_ns() - begun_ns) / 1000 / at_once)
+            await call(prepared)
+            found.append((time.process_time_ns() - begun_ns) / 1000)
         return statistics.median(found)
 
     async def _scheduled(
@@ -232,9 +241,6 @@ class _Probe:
 
     async def _answer(self, requests: Sequence[InferRequest]) -> None:
         """Have the requests of a turn answered as the frontend does."""
-        if self._case.over_http:
-            await asyncio.gather(*map(self._dataplane.infer, requests))
-            return
         answers = Answers(len(requests))
         for request in requests:
             started = self._dataplane.start(request, answers)
@@ -258,6 +264,15 @@ class _Probe:
         while time.perf_counter() < end or len(found) < 3:
             found.append(once_us())
         return statistics.median(found)
+
+
+def again(request: InferRequest) -> InferRequest:
+    """Return the same request, not yet checked; its tensors are new, too."""
+    tensors = {
+        name: Tensor(name, one.datatype, one.shape, raw=one.raw())
+        for name, one in request.inputs.items()
+    }
+    return InferRequest(request.model_name, tensors, model_version=request.model_version)
 
 
 def unread(response: InferResponse) -> InferResponse:
