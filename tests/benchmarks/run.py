@@ -95,7 +95,7 @@ def measure_everything(folder: Path, options: argparse.Namespace) -> Measured:
     model = models / "simple" / "1" / "model.onnx"
     measured.loops = measure_bare(model, set(batches.values()), alone)
     measured.stages = measure_stages(models, batches, alone / 2)
-    measured.texts = measure_json(4 * alone)
+    measured.texts = measure_json(2 if options.quick else 9)
     return measured
 
 
