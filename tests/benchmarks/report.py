@@ -64,9 +64,9 @@ grpclib.
 
 ## Numbers in JSON
 
-Reading a request of FP32[3,224,224] into its tensor and writing the response, against
+Reading a request into its tensor and writing the response, with the server's checks, against
 `orjson.loads`, `numpy.array` and `orjson.dumps` on the same text. The first text is the one
-of the target.
+of the target; [json.md](json.md) has more.
 
 {texts(measured)}
 {others(measured)}"""
