@@ -125,7 +125,7 @@ class ServerConfig:
     strict_readiness: bool = True
     event_loop: EventLoop = "auto"
     cpu_kernels: CpuKernels = "numpy"
-    busy_poll_us: int = 0
+    busy_poll_us: int = 50
     strict_deadlines: bool = False
 
     model_repositories: tuple[str, ...]

@@ -22,7 +22,8 @@ OWN: Final = (
     ),
     used(
         "busy-poll-us", "busy_poll_us", last(integer),
-        "Microseconds the event loop looks for input after an answer before it sleeps.",
+        "Microseconds the event loop looks for input after an answer before it sleeps, as long as "
+        "clients are that quick; 0 is none. Not done where there is one CPU.",
     ),
     used(
         "strict-deadlines", "strict_deadlines", last(boolean),
