@@ -76,13 +76,13 @@ CASES: Final = (
     Case("gRPC add/sub, 16 in flight", "grpc", "simple_batched", 1, 16, Target("rate", 50_000)),
     Case("gRPC add/sub, 1 in flight", "grpc", "simple_batched", 1, 1, Target("rate", 15_000)),
     Case(
-        "gRPC add/sub, 1 in flight, --busy-poll-us=50",
+        "gRPC add/sub, 1 in flight, --busy-poll-us=0",
         "grpc",
         "simple_batched",
         1,
         1,
         Target("rate", 15_000),
-        serve=("--busy-poll-us=50",),
+        serve=("--busy-poll-us=0",),
     ),
     Case(
         "gRPC add/sub, 16 connections x 4",
