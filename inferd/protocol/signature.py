@@ -295,10 +295,11 @@ class Signature:
             )
 
     def _check_elements(self, request: InferRequest, spec: TensorSpec, tensor: Tensor) -> None:
-        where = f"for inference input '{spec.name}' for model '{self.model_name}'"
+        expected = tensor.element_count
         try:
             found = tensor.unpack()
         except bytes_tensor.BytesFormatError as error:
+            where = self._where(spec)
             if error.length is None:
                 self._refuse(
                     request,
@@ -311,14 +312,19 @@ class Signature:
                 f"incomplete string data {where}, expecting string of length {error.length} "
                 f"but only {error.available} bytes available",
             )
-        expected = tensor.element_count
         if found > expected:
             self._refuse(
                 request,
-                f"unexpected number of string elements {found} {where}, expecting {expected}",
+                f"unexpected number of string elements {found} {self._where(spec)}, "
+                f"expecting {expected}",
             )
         if found < expected:
-            self._refuse(request, f"expected {expected} string elements {where}, got {found}")
+            self._refuse(
+                request, f"expected {expected} string elements {self._where(spec)}, got {found}"
+            )
+
+    def _where(self, spec: TensorSpec) -> str:
+        return f"for inference input '{spec.name}' for model '{self.model_name}'"
 
 
 def _quoted(names: Iterable[str]) -> str:

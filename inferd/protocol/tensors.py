@@ -63,7 +63,7 @@ class Tensor:
 
     def unpack(self) -> int:
         """
-        Decode the elements of a ``BYTES`` tensor; they are kept when the shape fits them.
+        Decode the elements of a ``BYTES`` tensor; they are kept, read-only, when the shape fits.
 
         Returns:
             How many there are.
@@ -79,6 +79,8 @@ class Tensor:
         array = np.empty(expected, dtype=object)
         found = bytes_tensor.unpack(self.buffer, array)
         if found == expected:
+            # As received numbers are: whoever passes it on need not copy it.
+            array.flags.writeable = False
             self._array = array.reshape(self.shape)
         return found
 

@@ -36,6 +36,7 @@ class Assembler:
         "_exchanged",
         "_keyed",
         "_model_name",
+        "_outputs",
         "_signature",
         "_version",
     )
@@ -46,6 +47,9 @@ class Assembler:
         self._version = str(version)
         self._batches = signature.batches
         self._all_outputs = list(signature.outputs)
+        self._outputs = {
+            name: (spec, BY_NAME[spec.datatype].dtype) for name, spec in signature.outputs.items()
+        }
         self._exchanged = [one for one in signature.inputs.values() if one.reshape is not None]
         self._keyed = [spec.name for spec in signature.inputs.values() if spec.is_variable]
         if any(spec.optional for spec in signature.inputs.values()):
@@ -175,16 +179,27 @@ class Assembler:
 
     def _columns(self, batch: Batch, outputs: Sequence[Array]) -> dict[str, list[Tensor]]:
         """Return output name -> one tensor per request."""
+        self._check_count(batch, outputs)
+        columns: dict[str, list[Tensor]] = {}
+        single, size = len(batch.requests) == 1, batch.size if self._batches else 0
+        for name, array in zip(batch.output_names, outputs, strict=True):
+            spec, dtype = self._outputs[name]
+            shape = array.shape
+            if array.dtype != dtype or spec.reshape is not None or (size and shape[:1] != (size,)):
+                array = self._checked(spec, array, batch.size)
+                shape = array.shape
+            if single:
+                columns[name] = [Tensor(name, spec.datatype, shape, array=array)]
+            else:
+                columns[name] = self._slices(spec, array, batch)
+        return columns
+
+    def _check_count(self, batch: Batch, outputs: Sequence[Array]) -> None:
         if len(outputs) != len(batch.output_names):
             raise BackendError(
                 f"model '{self._model_name}' returned {len(outputs)} outputs, "
                 f"expected {len(batch.output_names)}"
             )
-        columns: dict[str, list[Tensor]] = {}
-        for name, array in zip(batch.output_names, outputs, strict=True):
-            spec = self._signature.outputs[name]
-            columns[name] = self._slices(spec, self._checked(spec, array, batch.size), batch)
-        return columns
 
     def _checked(self, spec: TensorSpec, array: Array, size: int) -> Array:
         array = self._typed(spec, array)

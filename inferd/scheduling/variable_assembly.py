@@ -121,6 +121,14 @@ class VariableAssembler(Assembler):
             return shape
         return self._reshaped(shape, spec.dims, spec.reshape)
 
+    def _columns(self, batch: Batch, outputs: Sequence[Array]) -> dict[str, list[Tensor]]:
+        self._check_count(batch, outputs)
+        columns: dict[str, list[Tensor]] = {}
+        for name, array in zip(batch.output_names, outputs, strict=True):
+            spec = self._signature.outputs[name]
+            columns[name] = self._slices(spec, self._checked(spec, array, batch.size), batch)
+        return columns
+
     def _checked(self, spec: TensorSpec, array: Array, size: int) -> Array:
         if spec.name in self._batch_outputs:
             if array.dtype != BY_NAME[spec.datatype].dtype:

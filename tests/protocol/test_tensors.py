@@ -76,6 +76,13 @@ def test_unpacked_elements_are_kept(raw):
     assert tensor.array().tolist() == [[b"a", b""]]
 
 
+def test_unpacked_elements_are_read_only_as_received_numbers_are():
+    """A backend may return them as they are."""
+    tensor = Tensor("t", "BYTES", (1, 1), raw=b"\x01\0\0\0a")
+    tensor.unpack()
+    assert not tensor.array().flags.writeable
+
+
 @pytest.mark.parametrize("shape", [(1,), (3,), (1 << 40,)])
 def test_elements_that_do_not_fit_the_shape_are_counted_only(shape):
     """A shape that promises more than was received allocates nothing."""

@@ -45,6 +45,7 @@ cdef enum:
     BYTES_CONTENTS = 8
     FIELDS = 9
     JOINED_BYTES = 4096
+    WORD_BITS = 32
     SCRATCH_BYTES = 1024
     # Tags: field number << 3 | wire type.
     V1 = 8

@@ -134,7 +134,7 @@ def join_array(twin, array, /):
                 plain = False
                 break
             length = PyBytes_GET_SIZE(<object>places[index])
-            if length > 0xFFFFFFFF:
+            if length >> WORD_BITS:
                 plain = False
                 break
             size += 4 + length
@@ -162,7 +162,7 @@ cdef inline bint _element(PyObject* element, const char** data, Py_ssize_t* leng
         data[0] = PyUnicode_AsUTF8AndSize(<object>element, length)
     else:
         return False
-    return length[0] <= 0xFFFFFFFF
+    return not length[0] >> WORD_BITS
 
 
 def fill(array, list elements, /):

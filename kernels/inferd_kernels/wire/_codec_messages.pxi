@@ -290,7 +290,7 @@ cdef int _collect(Contents runs, const uint8_t* data, Span* within) except -1:
         number, kind = span.tag >> 3, span.tag & 7
         if number == BYTES_CONTENTS:
             if kind == LENGTH_DELIMITED:
-                if span.stop - span.start > 0xFFFFFFFF:
+                if (span.stop - span.start) >> WORD_BITS:
                     raise WireError("element longer than 4 GiB")
                 length = <uint32_t>(span.stop - span.start)
                 if not runs.sent[BYTES_CONTENTS]:

@@ -48,7 +48,7 @@ cdef int _tag(
 ) except -1:
     cdef Py_ssize_t start = position[0]
     _read(data, position, stop, found)
-    if position[0] - start > LONGEST_TAG or found[0] > 0xFFFFFFFF:
+    if position[0] - start > LONGEST_TAG or found[0] >> WORD_BITS:
         raise WireError("tag longer than 32 bits")
     return 0
 

@@ -147,7 +147,7 @@ cdef class Connection(_Control):
         segments = [_Segment(buffer) for buffer in buffers]
         for segment in segments:
             total += segment.view.len
-        if total > 0xFFFFFFFF:
+        if total >> 32:
             raise ValueError(f"a message of {total} bytes does not fit gRPC's prefix")
         self._queue(stream, segments, total, compressed)
         if total > _LARGE_MESSAGE and self.ledger is not None:
