@@ -40,6 +40,7 @@ class TensorSpec:
         ragged: Whether requests with different shapes may share a batch.
         label_filename: The file of class labels of an output, or ``""``.
         fixed_bytes: Bytes per row when that is the same for every request, else 0.
+        is_fixed: Whether its shape is the same for every request, and its size or it is ``BYTES``.
     """
 
     name: str
@@ -51,10 +52,13 @@ class TensorSpec:
     ragged: bool = False
     label_filename: str = ""
     fixed_bytes: int = field(init=False)
+    is_fixed: bool = field(init=False)
 
     def __post_init__(self) -> None:
         fixed = 0 if -1 in self.dims else math.prod(self.dims) * self.itemsize
         object.__setattr__(self, "fixed_bytes", fixed)
+        is_fixed = fixed > 0 or (self.datatype == "BYTES" and -1 not in self.dims)
+        object.__setattr__(self, "is_fixed", is_fixed)
 
     @property
     def is_variable(self) -> bool:
@@ -107,7 +111,7 @@ class Signature:
         outputs: Output name -> spec, in config order.
     """
 
-    __slots__ = ("_required", "inputs", "max_batch_size", "model_name", "outputs")
+    __slots__ = ("_required", "_strings", "inputs", "max_batch_size", "model_name", "outputs")
 
     def __init__(
         self,
@@ -120,6 +124,9 @@ class Signature:
         self.max_batch_size = max_batch_size
         self.inputs = {spec.name: spec for spec in inputs}
         self.outputs = {spec.name: spec for spec in outputs}
+        self._strings = [
+            spec.name for spec in self.inputs.values() if spec.is_fixed and not spec.fixed_bytes
+        ]
         self._required = [spec.name for spec in self.inputs.values() if not spec.optional]
 
     @classmethod
@@ -175,14 +182,23 @@ class Signature:
                     return 0
                 rows = shape[0]
                 shape = shape[1:]
-            if shape != spec.dims or tensor.datatype != spec.datatype or not spec.fixed_bytes:
+            if shape != spec.dims or tensor.datatype != spec.datatype or not spec.is_fixed:
                 return 0
-            raw = tensor.buffer
-            if raw is not None and len(raw) != (rows or 1) * spec.fixed_bytes:
+            raw, size = tensor.buffer, spec.fixed_bytes
+            if raw is not None and size and len(raw) != (rows or 1) * size:
                 return 0
-        if not batches:
-            return 1
-        return rows if rows <= self.max_batch_size else 0
+        if rows > self.max_batch_size:
+            return 0
+        if self._strings:
+            self._check_strings(request)
+        return rows or 1
+
+    def _check_strings(self, request: InferRequest) -> None:
+        # Last, since whatever else is wrong is told first.
+        for name in self._strings:
+            tensor = request.inputs[name]
+            if tensor.has_raw:
+                self._check_elements(request, self.inputs[name], tensor)
 
     def _checked_rows(self, request: InferRequest) -> int:
         """Check the inputs in the reference's order, which decides whose text is seen."""

@@ -1,6 +1,6 @@
 """A request between its arrival at a scheduler and its answer."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Protocol
 
 from inferd.protocol.messages import InferRequest, InferResponse
@@ -61,3 +61,8 @@ class Pending:
     def deadline_ns(self) -> int:
         """When the client no longer waits for the answer, monotonic; 0 is never."""
         return self.request.deadline_ns
+
+
+def total_rows(batch: Sequence[Pending]) -> int:
+    """Return the rows of a batch."""
+    return sum([pending.rows or 1 for pending in batch])

@@ -25,7 +25,7 @@ from inferd.scheduling.inline import InlinePolicy
 from inferd.scheduling.instances import Seat
 from inferd.scheduling.limited_instances import Permits, make_pool
 from inferd.scheduling.ordering import ArrivalOrder
-from inferd.scheduling.pending import AnswerFuture, Pending
+from inferd.scheduling.pending import AnswerFuture, Pending, total_rows
 from inferd.scheduling.policy import BatchPolicy
 from inferd.scheduling.replies import ReplyStream
 from inferd.scheduling.rescheduling import refuse_rescheduled
@@ -177,11 +177,7 @@ class Scheduler:
         return pending
 
     def end_turn(self) -> None:
-        """
-        Execute what this turn of the loop has queued, instead of at the turn's end.
-
-        For a caller that knows that nothing more will come in this turn.
-        """
+        """Execute what this turn of the loop has queued; nothing more will come in it."""
         if self._pumping:
             self._pump()
 
@@ -317,7 +313,7 @@ class Scheduler:
             partial(execute, seat.instance, self._assembler, requests),
             partial(self._finish_and_pump, seat, batch, reason),
             reason,
-            size=_rows(batch),
+            size=total_rows(batch),
             requests=len(batch),
         )
 
@@ -333,7 +329,7 @@ class Scheduler:
             partial(execute_decoupled, seat.instance, self._assembler, requests, senders),
             partial(self._finish_streams, senders, seat, batch, reason),
             reason,
-            size=_rows(batch),
+            size=total_rows(batch),
             requests=len(batch),
         )
 
@@ -358,18 +354,23 @@ class Scheduler:
     def _finish(
         self, seat: Seat, batch: list[Pending], reason: CloseReason, done: Execution
     ) -> None:
-        size = done.size or _rows(batch)
-        self._pool.finish(seat, batch, done, reason, size=size, rows=size, failed=done.failed)
-        if self._estimate is not None:
-            self._estimate.observe(done.end_ns - done.start_ns)
         if done.rescheduled:
             refuse_rescheduled(batch, done)
+        try:
+            self._answer(batch, done)
+        finally:  # Afterwards: while clients read their answers, there is time to keep books.
+            size = done.size or total_rows(batch)
+            self._pool.finish(seat, batch, done, reason, size=size, rows=size, failed=done.failed)
+        if self._estimate is not None:
+            self._estimate.observe(done.end_ns - done.start_ns)
+        self._note_idle()
+
+    def _answer(self, batch: list[Pending], done: Execution) -> None:
         if self._order is not None:
             for pending, answer in zip(batch, done.answers, strict=True):
                 self._conclude(pending, answer, done)
         elif self._streams is None:
             settlement.settle_batch(self._statistics, batch, done)
-        self._note_idle()
 
     def _conclude(self, pending: Pending, answer: Answer, done: Execution) -> None:
         """Settle a request, in its turn where the order is preserved."""
@@ -394,7 +395,3 @@ class Scheduler:
             return
         if not self._pool.busy and not self._batcher.queue and not self._streams:
             self._idle.set()
-
-
-def _rows(batch: Sequence[Pending]) -> int:
-    return sum([pending.rows or 1 for pending in batch])
