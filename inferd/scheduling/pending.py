@@ -63,6 +63,55 @@ class Pending:
         return self.request.deadline_ns
 
 
+class Queue(Protocol):
+    """Where a request was queued."""
+
+    def end_turn(self) -> None:
+        """Execute what this turn of the loop has queued; nothing more will come in it."""
+
+    def take_back(self, pending: Pending) -> None:
+        """Give a request up; what is still queued is never executed."""
+
+
+Started = tuple[Queue, Pending]
+"""Where a request was queued, and the request."""
+
+
+class OwnFuture:
+    """
+    What a frontend's own ``AnswerFuture`` knows; it adds what it does with the outcome.
+
+    Needs no loop, and calls nobody back: the outcome is acted on when it comes. One is made
+    per request, so it has no ``__init__`` to be called: whoever derives from it sets
+    ``_done`` to false and ``_started`` to none, and the other way round with the outcome.
+    The queue's entry refers to it; with ``_started`` neither would be freed without the collector.
+    """
+
+    __slots__ = ("_done", "_started")
+
+    _done: bool
+    _started: Started | None
+
+    def queued(self, started: Started) -> None:
+        """Note where its request was queued."""
+        self._started = started
+
+    def take_back(self) -> None:
+        """Give the request up; nobody waits for its answer."""
+        if self._started is not None:
+            queue, pending = self._started
+            queue.take_back(pending)
+
+    def done(self) -> bool:
+        """Whether it has its outcome, or nobody waits for one."""
+        return self._done
+
+    def cancel(self) -> None:
+        """Note that nobody waits any more."""
+        self._done = True
+        self._started = None
+
+
 def total_rows(batch: Sequence[Pending]) -> int:
     """Return the rows of a batch."""
     return sum([pending.rows or 1 for pending in batch])

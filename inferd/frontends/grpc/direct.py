@@ -12,8 +12,8 @@ from typing import Protocol
 from inferd_kernels.wire._http2 import Stream
 
 from inferd.frontends.grpc.serving import Outcome, failure
-from inferd.frontends.grpc.starting import Started
 from inferd.protocol.messages import InferResponse
+from inferd.scheduling.pending import OwnFuture
 
 
 class Answering(Protocol):
@@ -29,7 +29,7 @@ class Answering(Protocol):
         """The call is over."""
 
 
-class Direct:
+class Direct(OwnFuture):
     """
     One unary inference; the ``AnswerFuture`` of its request.
 
@@ -41,13 +41,13 @@ class Direct:
         stream: Its HTTP/2 stream.
     """
 
-    __slots__ = ("_connection", "_done", "_over", "_started", "stream")
+    __slots__ = ("_connection", "_over", "stream")
 
     def __init__(self, connection: Answering, stream: Stream) -> None:
+        self._done = False
+        self._started = None
         self.stream = stream
         self._connection = connection
-        self._done = False
-        self._started: Started | None = None
         self._over: asyncio.Future[None] | None = None
 
     @property
@@ -57,10 +57,6 @@ class Direct:
             self._over = asyncio.get_running_loop().create_future()
             self._tell()
         return self._over
-
-    def queued(self, started: Started) -> None:
-        """Note where its request was queued."""
-        self._started = started
 
     def add(self, body: bytes, compressed: bool) -> None:
         """Drop a message: a unary call has one."""
@@ -77,18 +73,11 @@ class Direct:
     def take_back(self) -> None:
         """Give the request up; nobody waits for its answer."""
         self._connection.forget(self)
-        if self._started is not None:
-            queue, pending = self._started
-            queue.take_back(pending)
-
-    def done(self) -> bool:
-        """Whether the call is over, or nobody waits for its end."""
-        return self._done
+        super().take_back()
 
     def set_result(self, result: InferResponse, /) -> None:
         """Answer the call."""
         self._done = True
-        # The queue's entry refers to this object: neither would be freed without the collector.
         self._started = None
         try:
             self._connection.answer(self, result)
@@ -108,8 +97,7 @@ class Direct:
 
     def cancel(self) -> None:
         """Note that nobody waits any more; the call is ended by whoever gave it up."""
-        self._done = True
-        self._started = None
+        super().cancel()
         self._tell()
 
     def _tell(self) -> None:

@@ -24,12 +24,12 @@ from inferd.frontends.grpc.keepalive import PingStrikes
 from inferd.frontends.grpc.native_call import NativeCall
 from inferd.frontends.grpc.native_watch import WatchedKernel
 from inferd.frontends.grpc.serving import Outcome, failure, http_refusal
-from inferd.frontends.grpc.starting import Queue
 from inferd.frontends.grpc.transport import Hosting
 from inferd.listening.writing import write_all
 from inferd.protocol.infer_codec import CHOSEN
 from inferd.protocol.messages import InferResponse
 from inferd.protocol.wire import Buffer
+from inferd.scheduling.pending import Queue
 
 log = logging.getLogger(__name__)
 

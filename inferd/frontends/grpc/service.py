@@ -18,12 +18,12 @@ from inferd.frontends.grpc.call import Call
 from inferd.frontends.grpc.codec import StreamReply
 from inferd.frontends.grpc.drain import Drain
 from inferd.frontends.grpc.repository import check_repository, load_parameters, unload_dependents
-from inferd.frontends.grpc.starting import Start, Started
+from inferd.frontends.grpc.starting import Start
 from inferd.frontends.grpc.stream import InferStream
 from inferd.protocol.infer_codec import CHOSEN
 from inferd.protocol.infer_protobuf import RequestMessage
 from inferd.protocol.messages import InferResponse
-from inferd.scheduling.pending import AnswerFuture
+from inferd.scheduling.pending import AnswerFuture, Started
 
 _PATH: Final = "/inference.GRPCInferenceService/"
 _DECOUPLED: Final = "ModelInfer RPC doesn't support models with decoupled transaction policy"

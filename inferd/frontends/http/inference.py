@@ -8,7 +8,7 @@ cannot tell them apart.
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from inferd.dataplane import DataPlane
 from inferd.errors import DeadlineExceeded, DecoupledModel, UnsupportedFeature
@@ -20,7 +20,6 @@ from inferd.protocol.infer_json_plain import Templates, decode_plain
 from inferd.protocol.json_document import parse
 from inferd.protocol.messages import InferRequest, InferResponse
 from inferd.protocol.tensors import Buffer, Tensor
-from inferd.scheduling.pending import Pending
 
 JOIN_BYTES: Final = 1 << 16
 """Answers up to this long are sent in one piece; copying them costs less than more writes."""
@@ -35,20 +34,6 @@ _ELEMENT_BYTES: Final = 8
 
 _OFF_LOOP_BYTES: Final = 1 << 14
 """Responses longer than this are compressed in a thread."""
-
-
-class Queue(Protocol):
-    """Where a request was queued."""
-
-    def end_turn(self) -> None:
-        """Execute what this turn of the loop has queued; nothing more will come in it."""
-
-    def take_back(self, pending: Pending) -> None:
-        """Give a request up; what is still queued is never executed."""
-
-
-Started = tuple[Queue, Pending]
-"""Where a request was queued, and the request."""
 
 
 class Answer(NamedTuple):

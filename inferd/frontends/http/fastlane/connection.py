@@ -24,6 +24,7 @@ from inferd.frontends.http.fastlane.framing import (
 from inferd.frontends.http.fastlane.lane import Lane
 from inferd.frontends.http.fastlane.pipeline import Pipeline
 from inferd.frontends.http.fastlane.watch import BUSY, Sight, Watch
+from inferd.frontends.http.inference import JOIN_BYTES
 from inferd.listening.byte_ledger import Claim
 from inferd.listening.writing import write_all
 from inferd.protocol.tensors import Buffer
@@ -31,12 +32,8 @@ from inferd.protocol.tensors import Buffer
 _BUFFER_BYTES: Final = 1 << 16
 """Reading pauses when so many bytes wait for earlier requests to be answered."""
 
-_JOIN_BYTES: Final = 1 << 16
-"""Answers that together are at most this long are copied into one piece."""
-
 _LINGER_SECONDS: Final = 2.0
 """How long a refused client may go on sending, so that the answer gets through."""
-
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -266,7 +263,7 @@ class Connection(asyncio.Protocol):
         self._spinner.answered()
         if len(pieces) == 1:
             self._transport.write(pieces[0])
-        elif sum(map(len, pieces)) <= _JOIN_BYTES:
+        elif sum(map(len, pieces)) <= JOIN_BYTES:
             self._transport.write(b"".join(pieces))
         else:
             write_all(self._transport, pieces)

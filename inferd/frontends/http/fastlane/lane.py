@@ -14,7 +14,7 @@ from inferd.frontends.http import bodies, inference
 from inferd.frontends.http.drain import Drain
 from inferd.frontends.http.fastlane import framing, replies
 from inferd.frontends.http.fastlane.replies import Reply, Tails
-from inferd.frontends.http.inference import Inference, Started
+from inferd.frontends.http.inference import Inference
 from inferd.frontends.http.limits import Limits
 from inferd.frontends.http.routes import Route
 from inferd.listening.byte_ledger import LARGE_BYTES, ByteLedger, Claim
@@ -22,7 +22,7 @@ from inferd.listening.spinner import Spinner
 from inferd.protocol.infer_json import DecodedRequest, EncodedResponse
 from inferd.protocol.infer_json_plain import Frames, Headers
 from inferd.protocol.messages import InferResponse
-from inferd.scheduling.pending import AnswerFuture
+from inferd.scheduling.pending import AnswerFuture, Started
 
 if TYPE_CHECKING:
     from inferd.frontends.http.fastlane.application import ApplicationHandler

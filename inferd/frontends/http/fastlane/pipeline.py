@@ -13,10 +13,10 @@ from inferd.frontends.http.fastlane.framing import Inference
 from inferd.frontends.http.fastlane.lane import Lane, failure
 from inferd.frontends.http.fastlane.replies import Reply
 from inferd.frontends.http.fastlane.slots import Slot
-from inferd.frontends.http.inference import Queue
 from inferd.listening.byte_ledger import LARGE_BYTES, Claim
 from inferd.protocol.messages import InferResponse
 from inferd.protocol.tensors import Buffer
+from inferd.scheduling.pending import Queue
 
 MAX_PIPELINED: Final = 32
 """The most requests of one connection in the lane at a time."""

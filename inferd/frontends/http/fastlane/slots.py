@@ -11,9 +11,9 @@ from typing import Protocol
 
 from inferd.frontends.http.fastlane.framing import Inference
 from inferd.frontends.http.fastlane.replies import Reply
-from inferd.frontends.http.inference import Started
 from inferd.protocol.infer_json import DecodedRequest
 from inferd.protocol.messages import InferResponse
+from inferd.scheduling.pending import OwnFuture
 
 
 class Answering(Protocol):
@@ -26,7 +26,7 @@ class Answering(Protocol):
         """Take what went wrong with one."""
 
 
-class Slot:
+class Slot(OwnFuture):
     """
     One request's place; the ``AnswerFuture`` of an inference without a task.
 
@@ -45,8 +45,6 @@ class Slot:
 
     __slots__ = (
         "_connection",
-        "_done",
-        "_started",
         "closes",
         "decoded",
         "event",
@@ -56,6 +54,8 @@ class Slot:
     )
 
     def __init__(self, event: Inference, connection: Answering) -> None:
+        self._done = False
+        self._started = None
         self.event = event
         self.decoded: DecodedRequest | None = None
         self.reply: Reply | None = None
@@ -63,29 +63,17 @@ class Slot:
         self.is_open = False
         self.task: asyncio.Task[None] | None = None
         self._connection = connection
-        self._done = False
-        self._started: Started | None = None
-
-    def queued(self, started: Started) -> None:
-        """Note where its request was queued."""
-        self._started = started
 
     def take_back(self) -> None:
         """Give the request up; nobody waits for its answer."""
         if self.task is not None:
             self.task.cancel()
-        elif self._started is not None:
-            queue, pending = self._started
-            queue.take_back(pending)
-
-    def done(self) -> bool:
-        """Whether the request has its answer, or nobody waits for one."""
-        return self._done
+        else:
+            super().take_back()
 
     def set_result(self, result: InferResponse, /) -> None:
         """Take the answer."""
         self._done = True
-        # The queue's entry refers to this object: neither would be freed without the collector.
         self._started = None
         self._connection.answer(self, result)
 
@@ -94,8 +82,3 @@ class Slot:
         self._done = True
         self._started = None
         self._connection.fail(self, exception)
-
-    def cancel(self) -> None:
-        """Note that nobody waits any more."""
-        self._done = True
-        self._started = None
