@@ -4,9 +4,9 @@ Finds the descriptions of the server's protobuf files by their names and by what
 Source: gRPC's server reflection protocol, ``grpc.reflection.v1``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor_pb2 import (
@@ -16,21 +16,27 @@ if TYPE_CHECKING:
     )
 
 
+_NO_ALIASES: Final[Mapping[str, str]] = {}
+
+
 class Descriptors:
     """
     The server's protobuf files.
 
     Args:
         encoded: A ``FileDescriptorSet`` as protoc writes it, dependencies included.
+        aliases: Package -> another name under which it is served, too.
 
     Attributes:
         services: The full names of the services they define, sorted.
     """
 
-    def __init__(self, encoded: bytes) -> None:
+    def __init__(self, encoded: bytes, aliases: Mapping[str, str] = _NO_ALIASES) -> None:
         from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-        files = FileDescriptorSet.FromString(encoded).file
+        files = list(FileDescriptorSet.FromString(encoded).file)
+        known = [file for file in files if file.package in aliases]
+        files += [_renamed(file, aliases[file.package]) for file in known]
         self._files = {file.name: file for file in files}
         self._owners = {symbol: file.name for file in files for symbol in _symbols(file)}
         self.services = sorted(
@@ -65,7 +71,25 @@ class Descriptors:
 
 def own_descriptors() -> Descriptors:
     """Return those of the services this server has; reads them from the package."""
-    return Descriptors(resources.files("inferd._generated").joinpath("protos.binpb").read_bytes())
+    encoded = resources.files("inferd._generated").joinpath("protos.binpb").read_bytes()
+    return Descriptors(encoded, {"grpc.reflection.v1": "grpc.reflection.v1alpha"})
+
+
+def _renamed(file: "FileDescriptorProto", package: str) -> "FileDescriptorProto":
+    """Return a file of flat messages with another package, and a name of its own."""
+    copy = type(file)()
+    copy.CopyFrom(file)
+    old, new = f".{file.package}.", f".{package}."
+    copy.name, copy.package = f"{package}/{file.name}", package
+    for message in copy.message_type:
+        for field in message.field:
+            if field.type_name:
+                field.type_name = field.type_name.replace(old, new)
+    for service in copy.service:
+        for method in service.method:
+            method.input_type = method.input_type.replace(old, new)
+            method.output_type = method.output_type.replace(old, new)
+    return copy
 
 
 def _symbols(file: "FileDescriptorProto") -> Iterator[str]:

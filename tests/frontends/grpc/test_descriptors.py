@@ -2,6 +2,7 @@
 
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
 
 from inferd.frontends.grpc.descriptors import Descriptors, own_descriptors
 
@@ -67,6 +68,21 @@ def test_what_nobody_defines_leads_nowhere(found, symbol):
 def test_messages_are_told_from_the_rest(found, name, is_message):
     """Only messages can have extensions."""
     assert found.is_message(name) is is_message
+
+
+def test_an_alias_is_a_file_of_its_own():
+    """Its types are its own, too, and a client can build it beside the original."""
+    own = own_descriptors()
+    pool = DescriptorPool()
+    for package in ("grpc.reflection.v1", "grpc.reflection.v1alpha"):
+        symbol = f"{package}.ServerReflection"
+        for encoded in own.file_of(symbol):
+            pool.AddSerializedFile(encoded)
+        method = pool.FindServiceByName(symbol).methods[0]
+        assert method.input_type.full_name == f"{package}.ServerReflectionRequest"
+        nested = method.output_type.fields_by_name["original_request"].message_type
+        assert nested is method.input_type
+        assert method.output_type.fields_by_name["valid_host"].message_type is None
 
 
 def test_the_servers_own_files_are_complete():
