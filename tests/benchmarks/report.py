@@ -45,7 +45,11 @@ no framework. Other load: the share of the machine that neither server nor clien
 
 {comparison(measured)}
 
-## What a request costs
+{_parts(measured)}"""
+
+
+def _parts(measured: Measured) -> str:
+    return f"""## What a request costs
 
 Processor time of the server in µs per request. Total, user and kernel are of the measured
 runs. The stages are the same objects called alone in a process of their own, without sockets:
